@@ -1,0 +1,185 @@
+"""What a training run does between its steps: show, count, stop cleanly, refuse nonsense."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from zoo.contracts import FrameBatch
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss stayed non-finite; going on would only waste time."""
+
+
+@HOOKS.register_module()
+class ProgressiveDropout(Hook):
+    """No dropout below `start_step`, then `probability`: a step, as CS-ViT2 releases it."""
+
+    def __init__(self, *, start_step: int, probability: float) -> None:
+        self.start_step, self.probability = start_step, probability
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        model = getattr(runner.model, "module", runner.model)
+        model.head.set_dropout(self.probability if runner.iter >= self.start_step else 0.0)
+
+
+class SkippedSamples(Hook):
+    """Counts the samples the stream had to leave out, by reason, for the summary and run.json."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch: FrameBatch = None) -> None:
+        self.add(data_batch)
+
+    def before_val_iter(self, runner, batch_idx: int, data_batch: FrameBatch = None) -> None:
+        self.add(data_batch)
+
+    def add(self, batch: FrameBatch) -> None:
+        for sample in batch.skipped:
+            self.reasons[sample.reason] += 1
+            self.examples.setdefault(sample.reason, f"{sample.shard}: {sample.key}")
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready: {reason: {count, example}}."""
+        return {
+            reason: {"count": count, "example": self.examples[reason]}
+            for reason, count in self.reasons.most_common()
+        }
+
+
+class FiniteLoss(Hook):
+    """Stops a run whose loss was non-finite for `patience` steps running.
+
+    A single non-finite step is survived: CheckedOptimWrapper skips its update.
+    """
+
+    def __init__(self, *, patience: int = 20) -> None:
+        self.patience, self.running = patience, 0
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        self.running = 0 if torch.isfinite(outputs["loss"]).all() else self.running + 1
+        if self.running >= self.patience:
+            bad = [k for k, v in outputs.items() if not torch.isfinite(torch.as_tensor(v)).all()]
+            raise TrainingDiverged(
+                f"step {runner.iter}: the loss was not finite for {self.patience} steps running "
+                f"(terms: {', '.join(bad)}). Lower optim_wrapper.optimizer.lr, train with "
+                f"--precision fp32, or look at the data with `zoo data check`."
+            )
+
+
+class CleanStop(Hook):
+    """SIGINT and SIGTERM end the run after the current step, with a checkpoint.
+
+    A second signal falls through to Python's own handling.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self) -> None:
+        self.caught: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def before_train(self, runner) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._catch)
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if self.caught is not None and not runner.train_loop.stop_training:
+            name = f"iter_{runner.iter + 1}.pth"
+            runner.save_checkpoint(
+                runner.work_dir,
+                name,
+                meta={"epoch": runner.epoch, "iter": runner.iter + 1},
+                by_epoch=False,
+                backend_args={"backend": "atomic"},
+            )
+            runner.train_loop.stop_training = True
+
+    def after_train(self, runner) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, frame) -> None:
+        self.caught = number
+        signal.signal(number, self._previous[number])
+
+
+class LiveProgress(Hook):
+    """A progress bar with loss terms, samples/s and time left; plain lines when piped."""
+
+    priority = "LOW"
+
+    def __init__(self, *, console: Console, plain_every: float = 20.0) -> None:
+        self.console, self.plain_every = console, plain_every
+        self.samples, self.seconds = 0, 0.0
+        self.wait_seconds = 0.0
+        self._mark = self._last_plain = self._step_end = 0.0
+
+    def before_train(self, runner) -> None:
+        self.bar = Progress(
+            TextColumn("[bold]training[/]"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.0f} samples/s"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[terms]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(
+            "train", total=runner.max_iters, completed=runner.iter, rate=0.0, terms=""
+        )
+        self.bar.start()
+        self._mark = self._last_plain = self._step_end = time.perf_counter()
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        self.wait_seconds += time.perf_counter() - self._step_end
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch: FrameBatch = None, outputs=None
+    ) -> None:
+        now = time.perf_counter()
+        self.samples += len(data_batch)
+        self.seconds += now - self._mark
+        self._mark = self._step_end = now
+        rate = self.samples / max(self.seconds, 1e-9)
+        terms = "  ".join(
+            f"{name.removeprefix('loss_')} {float(value):.3g}"
+            for name, value in outputs.items()
+            if name.startswith("loss")
+        )
+        self.bar.update(self.task, completed=runner.iter + 1, rate=rate, terms=terms)
+        if not self.console.is_terminal and now - self._last_plain > self.plain_every:
+            self._last_plain = now
+            left = (runner.max_iters - runner.iter - 1) * self.seconds / max(runner.iter + 1, 1)
+            self.console.print(
+                f"step {runner.iter + 1}/{runner.max_iters}  {rate:.0f} samples/s  "
+                f"{left / 60:.1f} min left  {terms}",
+                highlight=False,
+            )
+
+    def before_val_epoch(self, runner) -> None:
+        self.seconds += time.perf_counter() - self._mark
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        self._mark = self._step_end = time.perf_counter()
+        shown = "  ".join(f"{k} {v:.1f}" for k, v in (metrics or {}).items() if "/" not in k)
+        self.console.print(f"[dim]validation at step {runner.iter}:[/] {shown}", highlight=False)
+
+    def after_train(self, runner) -> None:
+        self.bar.stop()
+
+    @property
+    def samples_per_second(self) -> float:
+        return self.samples / max(self.seconds, 1e-9)
