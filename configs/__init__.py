@@ -1,0 +1,1 @@
+"""Recipes: each file is one experiment, read by `zoo train NAME`."""
