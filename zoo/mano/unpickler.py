@@ -1,0 +1,94 @@
+"""Reads a MANO pickle as data: its arrays come out, nothing it names is ever run."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+from numpy._core.multiarray import _reconstruct, scalar
+
+# What numpy's own pickles name, under the module paths of numpy 1 and 2.
+_NUMPY = {"_reconstruct": _reconstruct, "scalar": scalar, "ndarray": np.ndarray, "dtype": np.dtype}
+_NUMPY_MODULES = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray"}
+_SPARSE = {"csc_matrix", "csr_matrix", "csc_array", "csr_array"}
+
+
+class BlockedPickle(ValueError):
+    """The pickle names something that is not an array, a sparse matrix or a chumpy node."""
+
+
+def read_pickle(content: bytes) -> Any:
+    """What a pickle holds, with chumpy nodes and sparse matrices turned into arrays.
+
+    Errors: BlockedPickle naming the refused class; pickle's own errors on damaged content.
+    """
+    return _resolve(_ArrayUnpickler(io.BytesIO(content), encoding="latin1").load())
+
+
+class _Node:
+    """A chumpy expression or a scipy matrix, as the attributes it was saved with."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+
+
+class _Chumpy(_Node):
+    """chumpy.ch.Ch holds an array `x`; chumpy.reordering.Select picks entries of another node."""
+
+    def array(self) -> np.ndarray:
+        saved = self.__dict__
+        if "x" in saved:
+            return np.asarray(_resolve(saved["x"]))
+        if {"a", "idxs"} <= saved.keys():
+            picked = np.asarray(_resolve(saved["a"])).ravel()[np.asarray(saved["idxs"])]
+            return picked.reshape(saved.get("preferred_shape", picked.shape))
+        raise BlockedPickle(f"an unknown chumpy node with fields {sorted(saved)}")
+
+
+class _Sparse(_Node):
+    """A compressed scipy matrix; columns are the long axis unless the class says rows."""
+
+    by_rows = False
+
+    def array(self) -> np.ndarray:
+        saved = self.__dict__
+        shape = tuple(int(n) for n in saved.get("_shape", saved.get("shape")))
+        starts = np.asarray(saved["indptr"])
+        major = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        dense = np.zeros(shape if self.by_rows else shape[::-1])
+        np.add.at(dense, (major, np.asarray(saved["indices"])), np.asarray(saved["data"]))
+        return dense if self.by_rows else dense.T
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        # A fresh subclass each time: a hostile file may spoil it without spoiling ours.
+        if module.split(".")[0] == "chumpy":
+            return type(name, (_Chumpy,), {})
+        if module.startswith("scipy.sparse") and name in _SPARSE:
+            return type(name, (_Sparse,), {"by_rows": name.startswith("csr")})
+        if module in _NUMPY_MODULES and name in _NUMPY:
+            return _NUMPY[name]
+        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
+            return lambda text, _encoding: text.encode("latin1")
+        if name == "_reconstructor" and module in ("copyreg", "copy_reg"):
+            return lambda node, _base, _state: _new_node(node)
+        if name == "object" and module in ("builtins", "__builtin__"):
+            return object
+        raise BlockedPickle(f"{module}.{name}")
+
+
+def _new_node(node: Any) -> _Node:
+    if not (isinstance(node, type) and issubclass(node, _Node)):
+        raise BlockedPickle(f"an object of {node!r}")
+    return node.__new__(node)
+
+
+def _resolve(value: Any) -> Any:
+    if isinstance(value, (_Chumpy, _Sparse)):
+        return value.array()
+    if isinstance(value, dict):
+        return {key: _resolve(item) for key, item in value.items()}
+    return value
