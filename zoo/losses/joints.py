@@ -1,0 +1,93 @@
+"""Losses on the 21 joints in space: where the hand is, and how it is posed."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from zoo.contracts import HandMesh, HandTarget, Prediction
+from zoo.losses.reduce import (
+    NORMS,
+    REDUCTIONS,
+    UNITS_PER_METRE,
+    Norm,
+    Reduction,
+    Unit,
+    distance,
+    in_float32,
+    labelled,
+    one_of,
+    reduce_errors,
+)
+
+
+class JointLoss(nn.Module):
+    """The error of the joints in the camera's frame: position, size and pose together.
+
+    unit: "m" or "mm", whichever the paper's weight was written for.
+    measured_cameras_only: leave out hands whose camera is assumed, for their depth is too.
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        weight: float,
+        norm: Norm = "l1",
+        unit: Unit = "m",
+        reduction: Reduction = "mean",
+        measured_cameras_only: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.norm = one_of("JointLoss.norm", norm, NORMS)
+        self.unit = one_of("JointLoss.unit", unit, tuple(UNITS_PER_METRE))
+        self.reduction = one_of("JointLoss.reduction", reduction, REDUCTIONS)
+        self.measured_cameras_only = measured_cameras_only
+
+    @in_float32
+    def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
+        valid = target.joints_valid
+        if self.measured_cameras_only:
+            valid = valid * (target.has_intrinsics > 0)[:, None]
+        difference = mesh.joints - labelled(target.joints, valid)
+        errors = distance(difference * UNITS_PER_METRE[self.unit], self.norm)
+        return reduce_errors(errors, valid, self.reduction)
+
+
+class RootRelativeJointLoss(nn.Module):
+    """The error of the joints after each hand's own wrist is moved to the origin.
+
+    Where the hand stands does not enter; a hand whose wrist is not labelled does not count.
+    unit: "m" or "mm", whichever the paper's weight was written for.
+    detach_wrist: no gradient passes through the predicted wrist, so that this term also pulls
+    the hand as a whole.
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        weight: float,
+        norm: Norm = "l1",
+        unit: Unit = "m",
+        reduction: Reduction = "mean",
+        detach_wrist: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.norm = one_of("RootRelativeJointLoss.norm", norm, NORMS)
+        self.unit = one_of("RootRelativeJointLoss.unit", unit, tuple(UNITS_PER_METRE))
+        self.reduction = one_of("RootRelativeJointLoss.reduction", reduction, REDUCTIONS)
+        self.detach_wrist = detach_wrist
+
+    @in_float32
+    def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
+        valid = target.joints_valid * (target.joints_valid[:, :1] > 0)
+        label = labelled(target.joints, valid)
+        wrist = mesh.joints[:, :1]
+        wrist = wrist.detach() if self.detach_wrist else wrist
+        difference = (mesh.joints - wrist) - (label - label[:, :1])
+        errors = distance(difference * UNITS_PER_METRE[self.unit], self.norm)
+        return reduce_errors(errors, valid, self.reduction)

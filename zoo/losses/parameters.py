@@ -1,0 +1,84 @@
+"""Losses on MANO's own parameters: rotations and shape."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from zoo.contracts import NUM_ROTATIONS, HandMesh, HandTarget, Prediction
+from zoo.geometry.rotation import geodesic_angle, rotmat_to_rotvec
+from zoo.losses.reduce import REDUCTIONS, Reduction, in_float32, labelled, one_of, reduce_errors
+
+RotationKind = Literal["matrix_mse", "matrix_l1", "geodesic", "rotvec_l1"]
+_KINDS = ("matrix_mse", "matrix_l1", "geodesic", "rotvec_l1")
+_PARTS = {"all": slice(0, NUM_ROTATIONS), "global": slice(0, 1), "hand": slice(1, NUM_ROTATIONS)}
+
+
+class RotationLoss(nn.Module):
+    """How far the predicted rotations are from the labelled ones, where a hand has MANO labels.
+
+    kind: "matrix_mse" and "matrix_l1" compare the nine numbers (HaMeR: matrix_mse, summed);
+    "geodesic" is the angle between the two in rad; "rotvec_l1" compares axis-angle vectors of
+    length at most pi (CS-ViT2), which jumps where a rotation passes pi.
+    part: "global" (the wrist's turn into the camera), "hand" (the 15 fingers' joints) or "all".
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        weight: float,
+        kind: RotationKind = "matrix_mse",
+        part: Literal["all", "global", "hand"] = "all",
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.kind = one_of("RotationLoss.kind", kind, _KINDS)
+        self.part = one_of("RotationLoss.part", part, tuple(_PARTS))
+        self.reduction = one_of("RotationLoss.reduction", reduction, REDUCTIONS)
+
+    @in_float32
+    def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
+        chosen = _PARTS[self.part]
+        identity = torch.eye(3, device=target.rotmats.device).expand_as(target.rotmats)
+        has_mano = target.has_mano.reshape(-1, 1, 1, 1) > 0
+        # the identity, not zeros: angles of a zero matrix have no gradient
+        label = torch.where(has_mano, target.rotmats, identity)[:, chosen]
+        errors = self._errors(prediction.rotmats[:, chosen], label)
+        return reduce_errors(errors, target.has_mano, self.reduction)
+
+    def _errors(self, rotmats: Tensor, label: Tensor) -> Tensor:
+        if self.kind == "matrix_mse":
+            return (rotmats - label).square()
+        if self.kind == "matrix_l1":
+            return (rotmats - label).abs()
+        if self.kind == "geodesic":
+            return geodesic_angle(rotmats, label)
+        return (rotmat_to_rotvec(rotmats) - rotmat_to_rotvec(label)).abs()
+
+
+class BetasLoss(nn.Module):
+    """How far the ten shape numbers are from the labelled ones, where a hand has MANO labels.
+
+    norm: "l2" squares each (HaMeR, summed), "l1" takes its size (CS-ViT2).
+    """
+
+    needs: frozenset[str] = frozenset()
+
+    def __init__(
+        self, *, weight: float, norm: Literal["l1", "l2"] = "l2", reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__()
+        self.weight = weight
+        self.norm = one_of("BetasLoss.norm", norm, ("l1", "l2"))
+        self.reduction = one_of("BetasLoss.reduction", reduction, REDUCTIONS)
+
+    @in_float32
+    def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
+        difference = prediction.betas - labelled(target.betas, target.has_mano)
+        errors = difference.square() if self.norm == "l2" else difference.abs()
+        return reduce_errors(errors, target.has_mano, self.reduction)
