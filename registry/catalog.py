@@ -1,0 +1,103 @@
+"""The zoo's table of contents: every name a config may use, and where it lives."""
+
+from __future__ import annotations
+
+from registry.slot import Slot
+
+backbones = Slot(
+    "backbone",
+    {
+        "dinov2": "zoo.backbones.dinov2:Dinov2",
+    },
+    protocol="zoo.contracts:Backbone",
+)
+necks = Slot(
+    "neck",
+    {
+        "ray_attention": "zoo.necks.ray_attention:RayAttention",
+    },
+    protocol="zoo.contracts:Neck",
+)
+heads = Slot(
+    "head",
+    {
+        "mano_decoder": "zoo.heads.mano_decoder:ManoDecoder",
+    },
+    protocol="zoo.contracts:Head",
+)
+cameras = Slot(
+    "camera",
+    {
+        "heatmap": "zoo.heads.cameras.heatmap:HeatmapCamera",
+    },
+    protocol="zoo.contracts:CameraReadout",
+)
+temporals = Slot("temporal", {}, protocol="zoo.contracts:Temporal")
+losses = Slot(
+    "loss",
+    {
+        "rotations": "zoo.losses.parameters:RotationLoss",
+        "betas": "zoo.losses.parameters:BetasLoss",
+        "joints": "zoo.losses.joints:JointLoss",
+        "root_joints": "zoo.losses.joints:RootRelativeJointLoss",
+        "vertices": "zoo.losses.vertices:VertexLoss",
+        "reprojection": "zoo.losses.reprojection:Reprojection",
+        "heatmap": "zoo.losses.heatmap:HeatmapCrossEntropy",
+    },
+    protocol="zoo.contracts:LossTerm",
+)
+view_augmentations = Slot(
+    "view_augmentation",
+    {
+        "roll": "zoo.augment.perspective:Roll",
+        "z_scale": "zoo.augment.perspective:ZScale",
+        "focal_scale": "zoo.augment.perspective:FocalScale",
+        "perspective_rotation": "zoo.augment.perspective:PerspectiveRotation",
+        "principal_point": "zoo.augment.perspective:PrincipalPointNoise",
+    },
+    protocol="zoo.contracts:ViewAugmentation",
+)
+pixel_augmentations = Slot(
+    "pixel_augmentation",
+    {
+        "color_jitter": "zoo.augment.pixels:ColorJitter",
+        "noise": "zoo.augment.pixels:GaussianNoise",
+        "blur": "zoo.augment.pixels:GaussianBlur",
+    },
+    protocol="zoo.contracts:PixelAugmentation",
+)
+crops = Slot("crop", {"hand": "zoo.augment.crop:HandCrop"}, protocol="")
+datasets = Slot("dataset", {}, protocol="")
+converters = Slot("converter", {}, protocol="")
+metrics = Slot(
+    "metric",
+    {
+        "mpjpe": "zoo.metrics.joints:MPJPE",
+        "root_mpjpe": "zoo.metrics.joints:RootMPJPE",
+        "pa_mpjpe": "zoo.metrics.joints:PAMPJPE",
+        "rte": "zoo.metrics.joints:RTE",
+        "keypoint": "zoo.metrics.joints:KeypointError",
+        "mpvpe": "zoo.metrics.vertices:MPVPE",
+    },
+    protocol="zoo.contracts:Metric",
+)
+probes = Slot("probe", {}, protocol="")
+
+SLOTS: dict[str, Slot] = {
+    slot.name: slot
+    for slot in (
+        backbones,
+        necks,
+        heads,
+        cameras,
+        temporals,
+        losses,
+        view_augmentations,
+        pixel_augmentations,
+        crops,
+        datasets,
+        converters,
+        metrics,
+        probes,
+    )
+}

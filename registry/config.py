@@ -1,0 +1,138 @@
+"""Reads a config by path or name, with the user's changes, and checks all of it before building."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from registry.check import problems
+from registry.house_rules import MAX_HOPS, broken_rules, package_folder
+from registry.layout import NAMED_PARTS, TOP_LEVEL, at
+from registry.overrides import set_values, shrink, shrink_replaced
+from registry.slot import nearest
+
+SHIPPED = Path(__file__).parent.parent / "configs"
+LADDER_NAMES = ("start", "goal", "rungs")
+
+
+class UnknownConfig(ValueError):
+    """No config file at a path, or under a name."""
+
+
+class InvalidConfig(ValueError):
+    """A config that cannot be built; `problems` has one sentence for each reason."""
+
+    def __init__(self, config: str, found: Sequence[str]) -> None:
+        self.problems = tuple(found)
+        listed = "\n".join(f"  {problem}" for problem in found)
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        super().__init__(f"{config} has {count}:\n{listed}")
+
+
+def load(
+    config: str | Path, changes: Sequence[str] = (), size: str | None = None
+) -> dict[str, Any]:
+    """A config as a plain dict, resolved and checked; nothing heavy is imported.
+
+    config: a path, or the bare name of a config in this folder or shipped with the zoo.
+    changes: what `--set` takes, "model.head.steps=3"; they have the last word.
+    size: None or "full" as written; "tiny" or another key of the config's `sizes` shrinks it.
+    Classes named in the file come back as "package.module.Class". A named part set to None is
+    left out. Raises UnknownConfig, InvalidConfig with all problems together, UnknownPath.
+    """
+    file = find(config)
+    result = _read(file, TOP_LEVEL)
+    sizes = result.pop("sizes", {})
+    changes = list(changes)
+    if size in (None, "full"):
+        result = set_values(result, changes)
+    else:
+        small = shrink(result, sizes, size)
+        result = set_values(small, changes)
+        if size == "tiny":
+            result = shrink_replaced(small, result, changes)
+    result = _without_switched_off(result)
+    if found := problems(result):
+        raise InvalidConfig(str(config), found)
+    return result
+
+
+def load_ladder(ladder: str | Path) -> dict[str, Any]:
+    """The `start`, `goal` and `rungs` (name -> config prefixes) of a ladder file."""
+    file = find(ladder, folder="ladders")
+    result = _read(file, LADDER_NAMES)
+    if missing := [name for name in LADDER_NAMES if name not in result]:
+        raise InvalidConfig(str(ladder), [f"{name} is missing." for name in missing])
+    return result
+
+
+def find(config: str | Path, folder: str = "") -> Path:
+    """The file of a config given by path or bare name; raises UnknownConfig with the nearest."""
+    text = str(config)
+    given = Path(text)
+    if given.suffix == ".py" and given.is_file():
+        return given.resolve()
+    name = text.removesuffix(".py") if given.suffix == ".py" and given.parent == Path() else text
+    known = available(folder)
+    if name in known:
+        return known[name]
+    stem = Path(text).name.removesuffix(".py")
+    kind = "ladder" if folder == "ladders" else "config"
+    raise UnknownConfig(
+        f"There is no {kind} {text!r}, neither as a file nor by name.{nearest(stem, known)} "
+        f"Known: {', '.join(known) or 'none'}."
+    )
+
+
+def available(folder: str = "") -> dict[str, Path]:
+    """Every config that can be named: those here, in ./configs, and the shipped ones."""
+    found: dict[str, Path] = {}
+    subfolders = (folder,) if folder else ("", "ablations")
+    for root in (SHIPPED, Path("configs"), Path()):
+        for sub in subfolders:
+            place = root / sub
+            if root == Path() and not sub:
+                files = [f for f in place.glob("*.py") if "read_base" in f.read_text("utf-8")]
+            else:
+                files = list(place.glob("*.py"))
+            found |= {f.stem: f.resolve() for f in sorted(files) if not f.stem.startswith("_")}
+    return dict(sorted(found.items()))
+
+
+def _read(file: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
+    # A config outside the zoo may itself be a variant of one of its variants.
+    hops = MAX_HOPS if SHIPPED.resolve() in file.parents else MAX_HOPS + 1
+    if found := broken_rules(file, allowed, max_hops=hops):
+        raise InvalidConfig(str(file), found)
+    with _mmengine() as mmengine_config:
+        parsed = mmengine_config.Config.fromfile(file, lazy_import=True, format_python_code=False)
+    return copy.deepcopy(parsed.to_dict())
+
+
+@contextmanager
+def _mmengine() -> Iterator[Any]:
+    """The config module of mmengine, able to find the package an absolute read_base names.
+
+    Its own search needs pkg_resources, which setuptools has dropped.
+    """
+    from mmengine.config import config as module
+
+    theirs = module.get_installed_path
+    module.get_installed_path = lambda package: str(package_folder(package))
+    try:
+        yield module
+    finally:
+        module.get_installed_path = theirs
+
+
+def _without_switched_off(config: Mapping[str, Any]) -> dict[str, Any]:
+    result = copy.deepcopy(dict(config))
+    for path in NAMED_PARTS:
+        named = at(result, path)
+        if isinstance(named, dict):
+            for name in [name for name, part in named.items() if part is None]:
+                del named[name]
+    return result

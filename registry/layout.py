@@ -1,0 +1,130 @@
+"""Where in a config each slot's parts stand, and which keys a config may hold besides them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry.catalog import SLOTS
+from registry.difference import split_path
+from registry.slot import Slot
+
+# Top-level names a config file may use; the last rows are mmengine's own.
+TOP_LEVEL = (
+    "model",
+    "data",
+    "augmentation",
+    "evaluation",
+    "sizes",
+    "train_cfg",
+    "val_cfg",
+    "optim_wrapper",
+    "param_scheduler",
+    "default_hooks",
+    "custom_hooks",
+    "randomness",
+)
+
+# One part a path, and named dicts of parts; "required" must be there.
+SINGLE_PARTS = {
+    "model.backbone": "backbone",
+    "model.neck": "neck",
+    "model.head": "head",
+    "model.head.camera": "camera",
+    "model.temporal": "temporal",
+    "augmentation.crop": "crop",
+}
+NAMED_PARTS = {
+    "model.losses": "loss",
+    "augmentation.view": "view_augmentation",
+    "augmentation.pixels": "pixel_augmentation",
+    "evaluation.metrics": "metric",
+}
+REQUIRED_PARTS = ("model.backbone", "model.head")
+
+# Keys of the sections that are no part themselves. `data.train` and `data.val` are read by the
+# roof; what stands here is what it reads.
+SECTION_KEYS: dict[str, tuple[str, ...]] = {
+    "model": (
+        "hand",
+        "backbone",
+        "neck",
+        "head",
+        "temporal",
+        "losses",
+        "precision",
+        "supervise_earlier",
+    ),
+    "model.hand": ("asset", "tips", "joint_regressor"),
+    "augmentation": ("crop", "view", "pixels"),
+    "evaluation": ("metrics", "protocol"),
+    "data": ("train", "val", "num_workers"),
+}
+
+# What a part may be told by its neighbours when the config does not say it.
+MODEL_FACTS = (
+    "token_dim",
+    "num_tokens",
+    "token_grid",
+    "num_prefix_tokens",
+    "image_size",
+    "query_dim",
+    "crop_size",
+    "crop_width",
+    "hand",
+)
+FACTS: dict[str, tuple[str, ...]] = {
+    "backbone": ("image_size", "crop_size"),
+    "neck": MODEL_FACTS,
+    "head": MODEL_FACTS,
+    "camera": MODEL_FACTS,
+    "temporal": MODEL_FACTS,
+    "loss": MODEL_FACTS,
+    "crop": ("size",),
+    "metric": ("crop_size", "crop_width"),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One part of a config: where it stands, which slot it fills, what is written there."""
+
+    path: str
+    slot: Slot
+    spec: Any
+
+
+def parts(config: Mapping[str, Any]) -> Iterator[Place]:
+    """Every part a config names, switched-off ones (None) left out."""
+    for path, slot in SINGLE_PARTS.items():
+        spec = at(config, path)
+        if spec is not None:
+            yield Place(path, SLOTS[slot], spec)
+    for path, slot in NAMED_PARTS.items():
+        named = at(config, path)
+        for name, spec in named.items() if isinstance(named, Mapping) else ():
+            if spec is not None:
+                yield Place(f"{path}.{name}", SLOTS[slot], spec)
+
+
+def at(config: Mapping[str, Any], path: str, default: Any = None) -> Any:
+    """The value at a dotted path, or the default where the path leads nowhere."""
+    value: Any = config
+    for key in split_path(path):
+        if not isinstance(value, Mapping) or key not in value:
+            return default
+        value = value[key]
+    return value
+
+
+def slot_of(path: str) -> str:
+    """The slot a config path belongs to ("camera"), or its top-level name ("optim_wrapper")."""
+    keys = split_path(path)
+    for end in range(len(keys), 0, -1):
+        prefix = ".".join(keys[:end])
+        if prefix in SINGLE_PARTS:
+            return SINGLE_PARTS[prefix]
+        if prefix in NAMED_PARTS:
+            return NAMED_PARTS[prefix]
+    return keys[0]
