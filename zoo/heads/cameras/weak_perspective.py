@@ -1,0 +1,58 @@
+"""Places the hand by scale and shift in the crop, seen by a far virtual camera, as HaMeR does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zoo.contracts import CameraPose, CameraReading, CropView
+
+
+class WeakPerspectiveCamera(nn.Module):
+    """MANO's origin in a virtual camera of fixed focal length centred on the crop (HaMeR, 4).
+
+    The three numbers are scale s and shift tx, ty; the origin stands at
+    (tx, ty, 2 focal / (S s)) with S the longer side of the crop. The camera is not the true one:
+    depth is right only up to the choice of `focal`, and where the crop lies in the picture does
+    not enter.
+
+    focal: px of the crop.
+    initial: (3,) s, tx, ty of an average hand that fills the crop.
+    """
+
+    provides: ClassVar[frozenset[str]] = frozenset()
+    num_values: ClassVar[int] = 3
+
+    def __init__(
+        self, *, dim: int, focal: float = 5000.0, initial: Sequence[float] = (4.0, 0.0, 0.0)
+    ) -> None:
+        super().__init__()
+        self.focal = focal
+        self.linear = nn.Linear(dim, 3)
+        self.register_buffer("initial", torch.tensor(initial), persistent=False)
+
+    def forward(self, token: Tensor, estimate: Tensor | None, view: CropView) -> CameraReading:
+        """The place of MANO's origin in the virtual camera; call it in fp32.
+
+        token: (B, dim).
+        estimate: (B, 3) values of the previous step, which the answer is added to.
+        returns: values (B, 3) s in 1/m, tx and ty in m; position (B, 3) m, virtual camera.
+        """
+        values = self.linear(token)
+        if estimate is not None:
+            values = values + estimate
+        height, width = view.crop_size
+        scale, shift = values[:, :1], values[:, 1:]
+        depth = 2 * self.focal / (max(height, width) * scale + 1e-9)
+        intrinsics = values.new_tensor(
+            ((self.focal, 0.0, width / 2), (0.0, self.focal, height / 2), (0.0, 0.0, 1.0))
+        )
+        pose = CameraPose(
+            position=torch.cat((shift, depth), dim=-1),
+            anchor="mano_origin",
+            intrinsics=intrinsics.expand(len(values), -1, -1),
+        )
+        return CameraReading(values=values, pose=pose)

@@ -1,0 +1,168 @@
+"""One transformer decoder for necks and heads, so that neither has to import the other."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TransformerDecoder(nn.Module):
+    """Queries that look at each other, then at a context, `depth` times (HaMeR, section 3).
+
+    Every layer is pre-norm with a residual: self-attention, cross-attention, feed-forward. Only
+    the queries are normalised, never the context, and there is no final norm. Parameter names
+    follow the published checkpoints.
+
+    exact_context: keys and values are projected in fp32 even under autocast, for a context whose
+    last digits matter (ray directions).
+    """
+
+    def __init__(
+        self,
+        *,
+        token_dim: int,
+        num_tokens: int,
+        context_dim: int,
+        dim: int,
+        depth: int,
+        num_heads: int,
+        head_dim: int,
+        mlp_dim: int,
+        dropout: float = 0.0,
+        exact_context: bool = False,
+    ) -> None:
+        super().__init__()
+        self.to_token_embedding = nn.Linear(token_dim, dim)
+        self.pos_embedding = nn.Parameter(torch.randn(1, num_tokens, dim))
+        heads = {"dim": dim, "num_heads": num_heads, "head_dim": head_dim, "dropout": dropout}
+        across = {"context_dim": context_dim, "exact_context": exact_context}
+
+        def layer() -> nn.ModuleList:
+            blocks = (
+                SelfAttention(**heads),
+                CrossAttention(**heads, **across),
+                FeedForward(dim=dim, mlp_dim=mlp_dim, dropout=dropout),
+            )
+            return nn.ModuleList(_PreNorm(dim, block) for block in blocks)
+
+        self.transformer = nn.Module()
+        self.transformer.layers = nn.ModuleList(layer() for _ in range(depth))
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
+        """The queries after every layer.
+
+        tokens: (B, n, token_dim), n the `num_tokens` of the position table.
+        context: (B, N, context_dim).
+        returns: (B, n, dim).
+        """
+        if tokens.shape[1] != self.pos_embedding.shape[1]:
+            raise ValueError(
+                f"TransformerDecoder has positions for {self.pos_embedding.shape[1]} tokens and "
+                f"got {tokens.shape[1]}; build it with num_tokens={tokens.shape[1]}."
+            )
+        x = self.to_token_embedding(tokens) + self.pos_embedding
+        for self_attention, cross_attention, feed_forward in self.transformer.layers:
+            x = x + self_attention(x)
+            x = x + cross_attention(x, context)
+            x = x + feed_forward(x)
+        return x
+
+    def set_dropout(self, p: float) -> None:
+        """Every dropout of the decoder, attention maps included, at probability p."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = p
+
+
+class _PreNorm(nn.Module):
+    """A block that reads its first input through a LayerNorm."""
+
+    def __init__(self, dim: int, block: nn.Module) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.fn = block
+
+    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+        return self.fn(self.norm(x), *context)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of tokens to each other; the projection to q, k, v has no bias."""
+
+    def __init__(self, *, dim: int, num_heads: int, head_dim: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        inner = num_heads * head_dim
+        self.num_heads = num_heads
+        self.to_qkv = nn.Linear(dim, 3 * inner, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, n, dim); returns the same shape."""
+        query, key, value = self.to_qkv(x).chunk(3, dim=-1)
+        return self.to_out(_attend(query, key, value, self.num_heads, self._map_dropout()))
+
+    def _map_dropout(self) -> float:
+        return self.to_out[1].p if self.training else 0.0
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of tokens to a context of another width; projections have no bias."""
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        context_dim: int,
+        num_heads: int,
+        head_dim: int,
+        dropout: float = 0.0,
+        exact_context: bool = False,
+    ) -> None:
+        super().__init__()
+        inner = num_heads * head_dim
+        self.num_heads, self.exact_context = num_heads, exact_context
+        self.to_kv = nn.Linear(context_dim, 2 * inner, bias=False)
+        self.to_q = nn.Linear(dim, inner, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """x: (B, n, dim), context: (B, N, context_dim); returns (B, n, dim)."""
+        query = self.to_q(x)
+        key, value = (side.to(query.dtype) for side in self._keys_and_values(context))
+        return self.to_out(_attend(query, key, value, self.num_heads, self._map_dropout()))
+
+    def _keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.exact_context:
+            return self.to_kv(context).chunk(2, dim=-1)
+        with torch.autocast(context.device.type, enabled=False):
+            return self.to_kv(context.float()).chunk(2, dim=-1)
+
+    def _map_dropout(self) -> float:
+        return self.to_out[1].p if self.training else 0.0
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, *, dim: int, mlp_dim: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(dim, mlp_dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(mlp_dim, dim),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, n, dim); returns the same shape."""
+        return self.net(x)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: float) -> Tensor:
+    query, key, value = (
+        x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value)
+    )
+    attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+    return attended.transpose(1, 2).flatten(2)
