@@ -1,0 +1,122 @@
+"""Names are found late, explained when missing, and never claimed twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+
+import pytest
+
+from registry import slot as slot_module
+from registry.catalog import SLOTS
+from registry.slot import NameClash, Slot, UnknownComponent
+
+
+class Mine:
+    """A part of our own."""
+
+
+def a_slot(**paths: str) -> Slot:
+    return Slot("view_augmentation", paths, protocol="")
+
+
+def with_packages(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> list[str]:
+    """Pretends packages with these entry points are installed; returns the groups asked for."""
+    asked: list[str] = []
+
+    def entry_points(*, group: str) -> EntryPoints:
+        asked.append(group)
+        return EntryPoints(EntryPoint(name, value, group) for name, value in points)
+
+    monkeypatch.setattr(slot_module, "entry_points", entry_points)
+    return asked
+
+
+def test_a_name_gives_its_class_and_a_class_gives_itself():
+    slot = a_slot(path="pathlib:PurePath")
+    assert slot.get("path").__name__ == "PurePath"
+    assert slot.get(Mine) is Mine
+    assert slot.get("collections.OrderedDict").__name__ == "OrderedDict"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_all_known(monkeypatch):
+    with_packages(monkeypatch, ("graph", "my_hands.heads:GraphHead"))
+    with pytest.raises(UnknownComponent) as caught:
+        a_slot(roll="pathlib:Path", z_scale="pathlib:Path").get("rol")
+    assert str(caught.value) == (
+        "No view augmentation is called 'rol'. Did you mean 'roll'? Known: graph, roll, z_scale."
+    )
+
+
+def test_a_known_name_never_looks_at_installed_packages(monkeypatch):
+    asked = with_packages(monkeypatch)
+    slot = a_slot(path="pathlib:PurePath")
+    slot.get("path")
+    assert asked == []
+    slot.names()
+    assert asked == ["zoo.view_augmentation"]
+
+
+def test_an_installed_package_is_listed_without_being_imported(monkeypatch):
+    with_packages(monkeypatch, ("graph", "package_that_is_not_there:GraphHead"))
+    slot = a_slot(roll="pathlib:Path")
+    assert slot.names() == ["graph", "roll"]
+    assert slot.path("graph") == "package_that_is_not_there:GraphHead"
+    assert slot.origin("graph").startswith("package ")
+    with pytest.raises(ModuleNotFoundError, match="package_that_is_not_there"):
+        slot.get("graph")
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [("roll", "my_hands:Roll")],
+        [("tilt", "my_hands:Tilt"), ("tilt", "other_hands:Tilt")],
+    ],
+    ids=["with a shipped part", "between two packages"],
+)
+def test_a_name_claimed_twice_is_an_error_naming_both(monkeypatch, points):
+    with_packages(monkeypatch, *points)
+    with pytest.raises(NameClash) as caught:
+        a_slot(roll="zoo.augment.perspective:Roll").names()
+    both = [value for _, value in points]
+    if len(both) == 1:
+        both.append("zoo.augment.perspective:Roll")
+    assert all(path in str(caught.value) for path in both)
+
+
+def test_a_registered_class_is_found_and_remembers_its_file():
+    slot = a_slot()
+    assert slot.register("mine")(Mine) is Mine
+    assert slot.get("mine") is Mine
+    assert slot.origin("mine") == f"plugin {__file__}"
+    slot.register("mine")(Mine)  # a notebook cell run twice
+    with pytest.raises(NameClash, match="'mine'"):
+        slot.register("mine")(Slot)
+
+
+def test_origin_tells_shipped_parts_from_classes_of_a_config():
+    slot = a_slot(path="pathlib:PurePath")
+    assert slot.origin("path") == "shipped"
+    assert slot.origin("collections.OrderedDict") == "config class collections.OrderedDict"
+    assert slot.origin(Mine).endswith("Mine")
+
+
+def test_a_path_without_such_a_class_says_so():
+    with pytest.raises(ImportError, match="pathlib has no 'Nothing'"):
+        a_slot(path="pathlib:Nothing").get("path")
+
+
+def test_listing_every_slot_imports_neither_torch_nor_any_part():
+    code = (
+        "import sys; from registry.catalog import SLOTS; [s.names() for s in SLOTS.values()];"
+        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'numpy', 'zoo')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_slots_go_by_their_own_names():
+    assert set(SLOTS) == {slot.name for slot in SLOTS.values()}
+    assert len(SLOTS) == 13
