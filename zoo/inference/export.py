@@ -25,8 +25,8 @@ SKIN = (0.86, 0.72, 0.64, 1.0)
 
 _CAMERA_NOTES = {
     "measured": "the intrinsics were given with the picture",
-    "assumed": "no intrinsics were given: the focal length is taken to be the longer side of the "
-    "picture and its axis the middle; distances scale with that guess",
+    "assumed": "no intrinsics were given: the focal length is taken to be the picture's diagonal "
+    "and the axis its middle; distances scale with that guess",
     "virtual": "the model reasons in a camera of its own; the intrinsics are that camera seen in "
     "the whole picture, and distances hold in it alone",
 }

@@ -120,9 +120,8 @@ def from_the_side(
     focal = 0.42 * distance * min(width / reach[0], height / reach[1])
     intrinsics = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
     paper = np.full((height, width, 3), PAPER, np.uint8)
-    surface = Surface(
-        turned + (0, 0, distance), result.faces, intrinsics, SIDE_COLOURS[result.side]
-    )
+    turned = turned + np.array([0.0, 0.0, distance])
+    surface = Surface(turned, result.faces, intrinsics, SIDE_COLOURS[result.side])
     return draw_surfaces(paper, [surface], opacity=1.0)
 
 

@@ -8,19 +8,20 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.linalg import rq
 from torch import Tensor, nn
 
 from zoo.contracts import (
     NUM_BETAS,
     NUM_JOINTS,
     NUM_ROTATIONS,
-    CropView,
     Frame,
     FrameBatch,
     HandMesh,
     HandTarget,
     Prediction,
 )
+from zoo.geometry.camera import assumed_intrinsics
 from zoo.geometry.rotation import rotmat_to_rotvec
 from zoo.inference.boxes import HandBox
 
@@ -60,21 +61,6 @@ class HandResult:
         return rotmat_to_rotvec(torch.from_numpy(self.rotmats)).numpy()
 
 
-def assumed_intrinsics(size: tuple[int, int]) -> np.ndarray:
-    """The camera of a picture nobody measured: focal length = longer side, axis in the middle.
-
-    That is 53 degrees of view along the longer side, between a phone's main camera (about 65) and
-    its portrait lens (about 40). Depth scales with the focal length, so an assumed camera leaves
-    distances unsure by that ratio.
-
-    size: (height, width) px.
-    returns: (3, 3) px.
-    """
-    height, width = size
-    focal = float(max(height, width))
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-
-
 def frame_of(
     image: np.ndarray, hand: HandBox, *, intrinsics: np.ndarray | None = None, name: str
 ) -> Frame:
@@ -82,13 +68,17 @@ def frame_of(
 
     image: (h, w, 3) uint8 RGB.
     hand: box in px of the picture, and side.
-    intrinsics: (3, 3) px; None takes `assumed_intrinsics` and marks the camera as not measured.
+    intrinsics: (3, 3) px; None takes `zoo.geometry.camera.assumed_intrinsics` and marks the
+        camera as not measured.
     """
     measured = intrinsics is not None
-    camera = np.asarray(intrinsics) if measured else assumed_intrinsics(image.shape[:2])
+    if measured:
+        camera = torch.as_tensor(np.asarray(intrinsics), dtype=torch.float32)
+    else:
+        camera = assumed_intrinsics(torch.tensor([image.shape[:2]], dtype=torch.float32))[0]
     return Frame(
         image=torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1),
-        intrinsics=torch.from_numpy(camera).float(),
+        intrinsics=camera,
         hand_box=torch.tensor(hand.corners, dtype=torch.float32),
         is_left=hand.side == "left",
         label=_no_label(measured),
@@ -148,11 +138,85 @@ class Predictor:
         prediction: Prediction = self.model(view, mode="tensor")
         mesh = self.model.hand.place(prediction)
         _check_finite(mesh, frames)
-        rest_vertices, _ = self.model.hand(prediction.rotmats, prediction.betas)
-        transl = (mesh.vertices - rest_vertices).mean(1)
-        hand = self.model.hand.faces
-        for i, frame in enumerate(frames):
-            yield _result(frame, i, view, prediction, mesh, transl, hand)
+        ways = [
+            way_back(_array(view.frame_from_crop[i]), _array(prediction.camera.intrinsics[i]))
+            for i in range(len(frames))
+        ]
+        rotmats = _turned(prediction.rotmats, ways)
+        rest = _array(self.model.hand(rotmats, prediction.betas)[0])
+        virtual = _differ(prediction.camera.intrinsics, view.intrinsics)
+        for i, (frame, way) in enumerate(zip(frames, ways, strict=True)):
+            vertices = _array(mesh.vertices[i]) @ way.points.T
+            yield HandResult(
+                name=frame.key,
+                side="left" if frame.is_left else "right",
+                box=_array(frame.hand_box),
+                keypoints=_move(_array(mesh.keypoints[i]), _array(view.frame_from_crop[i])),
+                joints=_array(mesh.joints[i]) @ way.points.T,
+                vertices=vertices,
+                faces=_facing(self.model.hand.faces, way.mirrors),
+                rotmats=_array(rotmats[i]),
+                betas=_array(prediction.betas[i]),
+                transl=(vertices * way.mirror - rest[i]).mean(0),
+                position=way.points @ _array(prediction.camera.position[i]),
+                anchor=prediction.camera.anchor,
+                intrinsics=way.intrinsics,
+                camera=_kind(frame, virtual[i]),
+            )
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """How a crop's camera-frame points return to their picture."""
+
+    points: np.ndarray  # (3, 3) orthogonal: X of the picture = points @ X of the crop
+    intrinsics: np.ndarray  # (3, 3) px, the picture's camera that sees the returned points
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether the crop showed the hand in a mirror."""
+        return bool(np.linalg.det(self.points) < 0)
+
+    @property
+    def mirror(self) -> np.ndarray:
+        """(3,) signs that turn a left hand of the picture into the right-hand model's."""
+        return np.array([-1.0 if self.mirrors else 1.0, 1.0, 1.0])
+
+
+def way_back(frame_from_crop: np.ndarray, crop_camera: np.ndarray) -> WayBack:
+    """The one camera and the one turn (mirror included) that explain a crop in its picture.
+
+    A crop px is K X, so a picture px is H K X, and an RQ decomposition reads H K as a camera times
+    an orthogonal matrix. For a crop seen by its own camera that gives back the picture's camera
+    exactly; for a head with a virtual camera, that camera as it stands in the picture.
+
+    frame_from_crop: H (3, 3), crop px -> picture px.
+    crop_camera: K (3, 3) crop px, the camera the head reasoned in.
+    Source: Hartley and Zisserman, Multiple View Geometry, section 6.2.4.
+    """
+    camera, points = rq(frame_from_crop @ crop_camera)
+    signs = np.sign(np.diag(camera))
+    camera, points = camera * signs, points * signs[:, None]
+    return WayBack(points=points, intrinsics=camera / camera[2, 2])
+
+
+def _turned(rotmats: Tensor, ways: Sequence[WayBack]) -> Tensor:
+    """Rotations of the right-hand model in the pictures' cameras, (B, K, 3, 3)."""
+    turns = np.stack([way.mirror[:, None] * way.points for way in ways])
+    wrist = torch.from_numpy(turns).to(rotmats) @ rotmats[:, 0]
+    return torch.cat((wrist[:, None], rotmats[:, 1:]), 1)
+
+
+def _differ(camera: Tensor, other: Tensor) -> list[bool]:
+    """Whether two cameras see a hand at more than half a pixel's difference, one a sample."""
+    close = torch.isclose(camera.float(), other.float(), rtol=1e-3, atol=0.5)
+    return (~close.flatten(1).all(1)).tolist()
+
+
+def _kind(frame: Frame, virtual: bool) -> CameraKind:
+    if virtual:
+        return "virtual"
+    return "measured" if bool(frame.label.has_intrinsics) else "assumed"
 
 
 def _check_finite(mesh: HandMesh, frames: Sequence[Frame]) -> None:
@@ -165,70 +229,10 @@ def _check_finite(mesh: HandMesh, frames: Sequence[Frame]) -> None:
         )
 
 
-def _result(
-    frame: Frame,
-    i: int,
-    view: CropView,
-    prediction: Prediction,
-    mesh: HandMesh,
-    transl: Tensor,
-    faces: Tensor,
-) -> HandResult:
-    """Hand `i` of a batch, carried from its crop into its picture."""
-    frame_from_crop = _array(view.frame_from_crop[i])
-    mirror = np.array([-1.0, 1.0, 1.0]) if frame.is_left else np.ones(3)
-    crop_camera = _array(prediction.camera.intrinsics[i])
-    intrinsics = picture_camera(crop_camera, frame_from_crop, mirror)
-    return HandResult(
-        name=frame.key,
-        side="left" if frame.is_left else "right",
-        box=_array(frame.hand_box),
-        keypoints=_move(_array(mesh.keypoints[i]), frame_from_crop),
-        joints=_array(mesh.joints[i]) * mirror,
-        vertices=_array(mesh.vertices[i]) * mirror,
-        faces=_facing(faces, frame.is_left),
-        rotmats=_array(prediction.rotmats[i]),
-        betas=_array(prediction.betas[i]),
-        transl=_array(transl[i]),
-        position=_array(prediction.camera.position[i]) * mirror,
-        anchor=prediction.camera.anchor,
-        intrinsics=intrinsics,
-        camera=_kind(frame, intrinsics),
-    )
-
-
-def picture_camera(
-    crop_camera: np.ndarray, frame_from_crop: np.ndarray, mirror: np.ndarray
-) -> np.ndarray:
-    """The camera of the picture in which camera-frame points keep their place, mirror aside.
-
-    A crop without rotation is A = frame_from_crop, so pixel = A K X = (A K M)(M X) with M the
-    mirror: A K M is the camera that sees M X where the crop's pixels lie in the picture.
-
-    crop_camera: (3, 3) crop px.
-    frame_from_crop: (3, 3) affine, crop px -> picture px.
-    mirror: (3,) signs, x negative for a left hand.
-    returns: (3, 3) px.
-    """
-    camera = frame_from_crop @ crop_camera * mirror
-    camera = camera / camera[2, 2]
-    scale = abs(camera[0, 0])
-    tilted = np.abs(camera[[1, 2, 2], [0, 0, 1]]).max() > 1e-4 * scale
-    assert not tilted and camera[0, 0] > 0, "prediction crops neither turn nor tilt the camera"
-    return camera
-
-
-def _kind(frame: Frame, intrinsics: np.ndarray) -> CameraKind:
-    own = _array(frame.intrinsics)
-    if not np.allclose(intrinsics, own, rtol=1e-3, atol=0.5):
-        return "virtual"
-    return "measured" if bool(frame.label.has_intrinsics) else "assumed"
-
-
-def _facing(faces: Tensor, is_left: bool) -> np.ndarray:
+def _facing(faces: Tensor, mirrored: bool) -> np.ndarray:
     """Faces whose outside is outside also after mirroring, which turns every triangle over."""
     outward = faces.detach().cpu().numpy()
-    return np.ascontiguousarray(outward[:, ::-1]) if is_left else outward
+    return np.ascontiguousarray(outward[:, ::-1]) if mirrored else outward
 
 
 def _move(points: np.ndarray, homography: np.ndarray) -> np.ndarray:
