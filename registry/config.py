@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from registry.slot import nearest
 
 SHIPPED = Path(__file__).parent.parent / "configs"
 LADDER_NAMES = ("start", "goal", "rungs")
+_CONFIG_LINE = re.compile(r"^(model\b|with read_base)", re.MULTILINE)
 
 
 class UnknownConfig(ValueError):
@@ -93,12 +95,10 @@ def available(folder: str = "") -> dict[str, Path]:
     subfolders = (folder,) if folder else ("", "ablations")
     for root in (SHIPPED, Path("configs"), Path()):
         for sub in subfolders:
-            place = root / sub
-            if root == Path() and not sub:
-                files = [f for f in place.glob("*.py") if "read_base" in f.read_text("utf-8")]
-            else:
-                files = list(place.glob("*.py"))
-            found |= {f.stem: f.resolve() for f in sorted(files) if not f.stem.startswith("_")}
+            files = [f for f in sorted((root / sub).glob("*.py")) if not f.stem.startswith("_")]
+            if root == Path() and not sub:  # other scripts may lie here
+                files = [f for f in files if _CONFIG_LINE.search(f.read_text("utf-8"))]
+            found |= {f.stem: f.resolve() for f in files}
     return dict(sorted(found.items()))
 
 

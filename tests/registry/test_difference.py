@@ -50,7 +50,7 @@ def edited(rng: random.Random, value: Any) -> Any:
 @pytest.mark.parametrize("related", [True, False])
 def test_the_difference_leads_from_one_config_to_the_other_and_back(related):
     rng = random.Random(0)
-    for _ in range(400):
+    for _ in range(150):
         a = random_config(rng)
         b = edited(rng, a) if related else random_config(rng)
         b = b if isinstance(b, dict) else {}
