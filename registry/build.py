@@ -74,8 +74,8 @@ def build_model_parts(config: Mapping[str, Any]) -> ModelParts:
     facts |= _backbone_facts(backbone)
     neck = _single(config, "model.neck", facts)
     check_neck_keeps_width(backbone, neck)
-    facts["query_dim"] = query_width(config, backbone.token_dim)
-    camera = _single(config, "model.head.camera", facts)
+    width = query_width(config, backbone.token_dim)
+    camera = _single(config, "model.head.camera", {**facts, "query_dim": width, "dim": width})
     head = _single(config, "model.head", facts, camera=camera)
     facts["query_dim"] = head.query_dim
     temporal = _single(config, "model.temporal", facts)

@@ -29,6 +29,8 @@ cameras = Slot(
     "camera",
     {
         "heatmap": "zoo.heads.cameras.heatmap:HeatmapCamera",
+        "metric": "zoo.heads.cameras.metric:MetricCamera",
+        "weak_perspective": "zoo.heads.cameras.weak_perspective:WeakPerspectiveCamera",
     },
     protocol="zoo.contracts:CameraReadout",
 )
@@ -54,6 +56,7 @@ view_augmentations = Slot(
         "focal_scale": "zoo.augment.perspective:FocalScale",
         "perspective_rotation": "zoo.augment.perspective:PerspectiveRotation",
         "principal_point": "zoo.augment.perspective:PrincipalPointNoise",
+        "perspective_normalization": "zoo.augment.perspective:PerspectiveNormalization",
     },
     protocol="zoo.contracts:ViewAugmentation",
 )
@@ -61,8 +64,14 @@ pixel_augmentations = Slot(
     "pixel_augmentation",
     {
         "color_jitter": "zoo.augment.pixels:ColorJitter",
+        "channel_scale": "zoo.augment.pixels:ChannelScale",
         "noise": "zoo.augment.pixels:GaussianNoise",
         "blur": "zoo.augment.pixels:GaussianBlur",
+        "motion_blur": "zoo.augment.pixels:MotionBlur",
+        "sharpness": "zoo.augment.pixels:Sharpness",
+        "grayscale": "zoo.augment.pixels:Grayscale",
+        "equalize": "zoo.augment.pixels:Equalize",
+        "erasing": "zoo.augment.pixels:Erasing",
     },
     protocol="zoo.contracts:PixelAugmentation",
 )
@@ -78,6 +87,13 @@ metrics = Slot(
         "rte": "zoo.metrics.joints:RTE",
         "keypoint": "zoo.metrics.joints:KeypointError",
         "mpvpe": "zoo.metrics.vertices:MPVPE",
+        "root_mpvpe": "zoo.metrics.vertices:RootMPVPE",
+        "pa_mpvpe": "zoo.metrics.vertices:PAMPVPE",
+        "f_score": "zoo.metrics.vertices:FScore",
+        "pck": "zoo.metrics.pck:PCK",
+        "auc": "zoo.metrics.pck:AUC",
+        "aligned_mpjpe": "zoo.metrics.errors:AlignedMPJPE",
+        "finger_mpjpe": "zoo.metrics.errors:FingerMPJPE",
     },
     protocol="zoo.contracts:Metric",
 )

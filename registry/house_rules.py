@@ -143,10 +143,9 @@ def _check_target(target: ast.expr, allowed: tuple[str, ...]) -> Iterator[str]:
     if not isinstance(root, ast.Name):
         yield f"`{ast.unparse(target)}` is not a name of the config."
     elif root.id not in allowed:
-        yield (
-            f"{root.id!r} is no top-level name of a config.{nearest(root.id, allowed)} "
-            f"Known: {', '.join(allowed)}. To edit a part write model.{root.id}.update(...)."
-        )
+        meant = nearest(root.id, allowed) or f" To edit a part write model.{root.id}.update(...)."
+        known = ", ".join(allowed)
+        yield f"{root.id!r} is no top-level name of a config.{meant} Known: {known}."
 
 
 def _check_value(value: ast.expr, imported: set[str]) -> Iterator[str]:
@@ -164,6 +163,8 @@ def _check_value(value: ast.expr, imported: set[str]) -> Iterator[str]:
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
             for keyword in keywords:
                 yield from _check_value(keyword.value, imported)
+            if any(keyword.arg is None for keyword in keywords):
+                yield f"`{ast.unparse(value)}` unpacks another dict; write its items out."
         case ast.UnaryOp(operand=operand):
             yield from _check_value(operand, imported)
         case ast.BinOp(left=left, right=right):

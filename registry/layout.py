@@ -10,7 +10,7 @@ from registry.catalog import SLOTS
 from registry.difference import split_path
 from registry.slot import Slot
 
-# Top-level names a config file may use; the last rows are mmengine's own.
+# Top-level names a config file may use: ours, then mmengine's.
 TOP_LEVEL = (
     "model",
     "data",
@@ -24,9 +24,10 @@ TOP_LEVEL = (
     "default_hooks",
     "custom_hooks",
     "randomness",
+    "visualizer",
 )
 
-# One part a path, and named dicts of parts; "required" must be there.
+# One part a path, and named dicts of parts.
 SINGLE_PARTS = {
     "model.backbone": "backbone",
     "model.neck": "neck",
@@ -41,10 +42,10 @@ NAMED_PARTS = {
     "augmentation.pixels": "pixel_augmentation",
     "evaluation.metrics": "metric",
 }
+FREE_NAMES = ("default_hooks", "custom_hooks")  # dicts that take any new name, besides those above
 REQUIRED_PARTS = ("model.backbone", "model.head")
 
-# Keys of the sections that are no part themselves. `data.train` and `data.val` are read by the
-# roof; what stands here is what it reads.
+# Keys of the sections that are no part themselves: what the roof reads, so that no key is idle.
 SECTION_KEYS: dict[str, tuple[str, ...]] = {
     "model": (
         "hand",
@@ -58,8 +59,12 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
     ),
     "model.hand": ("asset", "tips", "joint_regressor"),
     "augmentation": ("crop", "view", "pixels"),
-    "evaluation": ("metrics", "protocol"),
-    "data": ("train", "val", "num_workers"),
+    "evaluation": ("metrics",),
+    "data": ("train", "val", "num_workers", "synthetic"),
+    "data.train": ("shards", "batch_size", "shuffle"),
+    "data.val": ("shards", "batch_size"),
+    "visualizer": ("backends",),
+    "data.synthetic": ("count", "val_count", "image_size", "seed"),
 }
 
 # What a part may be told by its neighbours when the config does not say it.
@@ -78,7 +83,7 @@ FACTS: dict[str, tuple[str, ...]] = {
     "backbone": ("image_size", "crop_size"),
     "neck": MODEL_FACTS,
     "head": MODEL_FACTS,
-    "camera": MODEL_FACTS,
+    "camera": (*MODEL_FACTS, "dim"),
     "temporal": MODEL_FACTS,
     "loss": MODEL_FACTS,
     "crop": ("size",),

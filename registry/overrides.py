@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from registry.difference import ABSENT, Change, apply, join_path, split_path
-from registry.layout import NAMED_PARTS, SECTION_KEYS, Place, at, parts
+from registry.layout import FREE_NAMES, NAMED_PARTS, SECTION_KEYS, Place, at, parts
 from registry.signature import constructor
 from registry.slot import UnknownComponent, nearest
 
@@ -80,7 +80,7 @@ ANY_NAME = ("*",)  # a named dict of parts takes any new name
 
 
 def _addable(config: Mapping[str, Any], parent: str) -> tuple[str, ...]:
-    if parent in NAMED_PARTS or parent in ("default_hooks", "data"):
+    if parent in (*NAMED_PARTS, *FREE_NAMES):
         return ANY_NAME
     place = next((place for place in parts(config) if place.path == parent), None)
     if place is not None:
@@ -160,7 +160,7 @@ def shrink_replaced(
     return result
 
 
-def _shrunk_part(config: Mapping[str, Any], place: Place, keep: Iterable[str]) -> dict[str, Any]:
+def _shrunk_part(config: Mapping[str, Any], place: Place, keep: Collection[str]) -> dict[str, Any]:
     tiny: Mapping[str, Any] = {}
     if isinstance(place.spec, Mapping) and "type" in place.spec:
         try:
@@ -174,7 +174,9 @@ def _shrunk_part(config: Mapping[str, Any], place: Place, keep: Iterable[str]) -
             path = f"{place.path}.{key}"
             result = apply(result, [Change(path, at(result, path, ABSENT), value)])
     crop = "augmentation.crop.size"
-    if place.path == "model.backbone" and "image_size" in tiny and at(result, crop) is not None:
-        size = at(result, "model.backbone.image_size")
+    follows = place.path == "model.backbone" and "image_size" in {*tiny} - {*keep}
+    if follows and at(result, crop) is not None:
+        size = tiny["image_size"]
+        size = (size, size) if isinstance(size, int) else tuple(size)
         result = apply(result, [Change(crop, at(result, crop), size)])
     return result
