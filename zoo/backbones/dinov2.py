@@ -43,6 +43,8 @@ class Dinov2(nn.Module):
         2021), for models trained from scratch.
     drop_cls: leave out the CLS token.
     frozen: no gradients, always in evaluation mode.
+    attention: "sdpa" is PyTorch's fused kernel, "eager" plain matrix products: on a CPU in bf16 the
+        fused kernel's backward pass is four times slower than those.
     report: called with the load report of pretrained weights, to print or log it.
 
     Raises PretrainedWeightsMissing when the weights are neither here nor to be had, ValueError
@@ -57,8 +59,10 @@ class Dinov2(nn.Module):
             "hidden_size": 192,
             "num_hidden_layers": 4,
             "num_attention_heads": 3,
+            "mlp_ratio": 2,
             "patch_size": 16,
         },
+        "attention": "eager",
     }
 
     def __init__(
@@ -71,6 +75,7 @@ class Dinov2(nn.Module):
         drop_cls: bool = False,
         frozen: bool = False,
         gradient_checkpointing: bool = False,
+        attention: Literal["sdpa", "eager"] = "sdpa",
         report: Callable[[LoadReport], None] | None = None,
     ) -> None:
         super().__init__()
@@ -82,6 +87,7 @@ class Dinov2(nn.Module):
             self.vit, self.load_report = _from_pretrained(pretrained, config)
             if report is not None:
                 report(self.load_report)
+        self.vit.set_attn_implementation(attention)
         self._describe(size, drop_cls)
         if stem == "conv":
             self._use_conv_stem(pretrained)
@@ -149,7 +155,7 @@ def _from_scratch(config: str | Mapping[str, Any] | None, size: tuple[int, int])
         )
     fields = dict(SIZES[config] if isinstance(config, str) else config)
     # The position table is square; other shapes are interpolated from it.
-    settings = Dinov2Config(**{"image_size": max(size)} | fields, attn_implementation="sdpa")
+    settings = Dinov2Config(**{"image_size": max(size)} | fields)
     return Dinov2Model(settings)
 
 

@@ -72,7 +72,7 @@ def find_pretrained(name: str) -> Path:
 def load_pretrained(
     model_class: type[PreTrainedModel], name: str, overrides: Mapping[str, Any]
 ) -> tuple[PreTrainedModel, LoadReport]:
-    """A model with every weight loaded, in fp32 with fused attention, and the account of it.
+    """A model with every weight loaded, in fp32, and the account of it.
 
     overrides: fields of its configuration that change no weight.
 
@@ -94,7 +94,6 @@ def load_pretrained(
         folder,
         config=config,
         dtype=torch.float32,
-        attn_implementation="sdpa",
         local_files_only=True,
         ignore_mismatched_sizes=True,
         output_loading_info=True,

@@ -19,7 +19,7 @@ from zoo.contracts import (
     Prediction,
 )
 from zoo.heads.representation import REPRESENTATIONS
-from zoo.layers.decoder import TransformerDecoder
+from zoo.layers.decoder import KeysValues, TransformerDecoder
 
 
 class HasMeanPose(Protocol):
@@ -116,12 +116,13 @@ class ManoDecoder(nn.Module):
         """
         start = torch.cat((self.init_hand_pose, self.init_betas, self.init_cam), dim=-1)
         estimates, earlier = [start.expand(len(tokens), -1)], []
+        context = self.transformer.prepare(tokens)
         for _ in range(self.steps - 1):
-            token = self._decode(estimates[-1], tokens)
+            token = self._decode(estimates[-1], context)
             estimate, prediction = self._answer(token, estimates[-1], view)
             estimates.append(estimate)
             earlier.append(prediction)
-        token = self._decode(estimates[-1], tokens)
+        token = self._decode(estimates[-1], context)
         return SteppedQuery(token=token, estimates=tuple(estimates), earlier=tuple(earlier))
 
     def read(self, query: HandQuery, view: CropView) -> Prediction:
@@ -143,9 +144,9 @@ class ManoDecoder(nn.Module):
         """The decoder's dropout probability from now on."""
         self.transformer.set_dropout(p)
 
-    def _decode(self, estimate: Tensor, tokens: Tensor) -> Tensor:
+    def _decode(self, estimate: Tensor, context: list[KeysValues]) -> Tensor:
         query = estimate.new_zeros(len(estimate), 1) if self.constant_query else estimate
-        return self.transformer(query[:, None], tokens)[:, 0].float()
+        return self.transformer.attend(query[:, None], context)[:, 0].float()
 
     def _answer(self, token: Tensor, estimate: Tensor, view: CropView) -> tuple[Tensor, Prediction]:
         with torch.autocast(token.device.type, enabled=False):

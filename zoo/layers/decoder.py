@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+KeysValues = tuple[Tensor, Tensor]
+
 
 class TransformerDecoder(nn.Module):
     """Queries that look at each other, then at a context, `depth` times (HaMeR, section 3).
@@ -56,13 +58,26 @@ class TransformerDecoder(nn.Module):
         context: (B, N, context_dim).
         returns: (B, n, dim).
         """
+        return self.attend(tokens, self.prepare(context))
+
+    def prepare(self, context: Tensor) -> list[KeysValues]:
+        """What every layer will look at; made once, it serves any number of queries.
+
+        context: (B, N, context_dim).
+        returns: for each layer keys and values, (B, N, num_heads * head_dim) each.
+        """
+        return [layer[1].fn.project(context) for layer in self.transformer.layers]
+
+    def attend(self, tokens: Tensor, prepared: list[KeysValues]) -> Tensor:
+        """The queries after every layer, from a prepared context; see `forward`."""
         if tokens.shape[1] != self.pos_embedding.shape[1]:
             raise ValueError(
                 f"TransformerDecoder has positions for {self.pos_embedding.shape[1]} tokens and "
                 f"got {tokens.shape[1]}; build it with num_tokens={tokens.shape[1]}."
             )
         x = self.to_token_embedding(tokens) + self.pos_embedding
-        for self_attention, cross_attention, feed_forward in self.transformer.layers:
+        for layer, context in zip(self.transformer.layers, prepared, strict=True):
+            self_attention, cross_attention, feed_forward = layer
             x = x + self_attention(x)
             x = x + cross_attention(x, context)
             x = x + feed_forward(x)
@@ -83,7 +98,7 @@ class _PreNorm(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.fn = block
 
-    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: KeysValues) -> Tensor:
         return self.fn(self.norm(x), *context)
 
 
@@ -126,17 +141,18 @@ class CrossAttention(nn.Module):
         self.to_q = nn.Linear(dim, inner, bias=False)
         self.to_out = nn.Sequential(nn.Linear(inner, dim), nn.Dropout(dropout))
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """x: (B, n, dim), context: (B, N, context_dim); returns (B, n, dim)."""
-        query = self.to_q(x)
-        key, value = (side.to(query.dtype) for side in self._keys_and_values(context))
-        return self.to_out(_attend(query, key, value, self.num_heads, self._map_dropout()))
-
-    def _keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, context: Tensor) -> KeysValues:
+        """Keys and values of a context (B, N, context_dim)."""
         if not self.exact_context:
             return self.to_kv(context).chunk(2, dim=-1)
         with torch.autocast(context.device.type, enabled=False):
             return self.to_kv(context.float()).chunk(2, dim=-1)
+
+    def forward(self, x: Tensor, context: KeysValues) -> Tensor:
+        """x: (B, n, dim), context: from `project`; returns (B, n, dim)."""
+        query = self.to_q(x)
+        key, value = (side.to(query.dtype) for side in context)
+        return self.to_out(_attend(query, key, value, self.num_heads, self._map_dropout()))
 
     def _map_dropout(self) -> float:
         return self.to_out[1].p if self.training else 0.0
@@ -164,5 +180,10 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: 
     query, key, value = (
         x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value)
     )
-    attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+    if query.device.type == "cpu" and query.dtype != torch.float32:
+        # There the fused kernel's backward pass is four times slower than two matrix products.
+        logits = query @ key.mT * query.shape[-1] ** -0.5
+        attended = F.dropout(logits.softmax(dim=-1), dropout).to(value.dtype) @ value
+    else:
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     return attended.transpose(1, 2).flatten(2)
