@@ -48,14 +48,16 @@ class _Tally:
     limit: float
     seen: int = 0
     bad: int = 0
+    last: SkippedSample | None = None
     broken_shards: list[SkippedSample] = field(default_factory=list)
 
     def take(self, items: Sequence[_Item]) -> FrameBatch:
         batch = collate([item.decode() for item in items])
         self.seen += len(items)
         self.bad += len(batch.skipped)
+        self.last = batch.skipped[-1] if batch.skipped else self.last
         if self.seen >= _PATIENCE and self.bad > self.limit * self.seen:
-            last = batch.skipped[-1]
+            last = self.last
             raise TooManyBadSamples(
                 f"{self.bad} of the first {self.seen} samples could not be used "
                 f"(more than {self.limit:.0%}), the last one {last.key} of {last.shard}: "
