@@ -55,19 +55,42 @@ def draw_skeleton(
         return drawn
     if width is None:
         width = max(1.5, float(np.ptp(keypoints[valid], axis=0).max()) / 60)
+    # Strokes of few pixels get round joints and straight edges only when drawn larger.
+    factor = 4 if width < 8 else 1
+    low = np.floor(keypoints[valid].min(0) - 3 * width).astype(int)
+    high = np.ceil(keypoints[valid].max(0) + 3 * width).astype(int) + 1
+    x0, y0 = np.clip(low, 0, drawn.shape[1::-1])
+    x1, y1 = np.clip(high, 0, drawn.shape[1::-1])
+    if x1 <= x0 or y1 <= y0:
+        return drawn
+    part = drawn[y0:y1, x0:x1]
+    canvas = part.repeat(factor, 0).repeat(factor, 1)
+    enlarged = (keypoints - (x0, y0) + 0.5) * factor - 0.5
+    _draw_bones(canvas, enlarged, valid, depth, width * factor)
+    size = part.shape[1::-1]
+    drawn[y0:y1, x0:x1] = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    return drawn
+
+
+def _draw_bones(
+    canvas: np.ndarray,
+    keypoints: np.ndarray,
+    valid: np.ndarray,
+    depth: np.ndarray | None,
+    width: float,
+) -> None:
     bones = [bone for bone in BONES if valid[list(bone)].all()]
     if depth is not None:
         bones.sort(key=lambda bone: -depth[list(bone)].mean())
     for parent, child in bones:
         for colour, thick in ((OUTLINE, width * 1.7), (joint_colour(child), width)):
             ends = (_fixed(keypoints[parent]), _fixed(keypoints[child]))
-            cv2.line(drawn, *ends, colour, max(1, round(thick)), cv2.LINE_AA, _SUBPIXEL)
+            cv2.line(canvas, *ends, colour, max(1, round(thick)), cv2.LINE_AA, _SUBPIXEL)
         for joint in (parent, child):
-            _dot(drawn, keypoints[joint], joint_colour(joint), 0.95 * width)
+            _dot(canvas, keypoints[joint], joint_colour(joint), 0.95 * width)
     for joint in np.flatnonzero(valid):
         if not any(joint in bone for bone in bones):
-            _dot(drawn, keypoints[joint], joint_colour(joint), 0.95 * width)
-    return drawn
+            _dot(canvas, keypoints[joint], joint_colour(joint), 0.95 * width)
 
 
 def surface_of(result: HandResult, frame_to_drawing: np.ndarray | None = None) -> Surface:

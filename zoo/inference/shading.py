@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from zoo.geometry.raster import rasterize
+from zoo.geometry.raster import NEAR, rasterize
 
 LIGHT = np.array([-0.45, -0.75, -0.7]) / np.linalg.norm([0.45, 0.75, 0.7])
 """Towards the lamp: above the camera's left shoulder, where readers expect light to come from."""
@@ -78,15 +78,15 @@ def draw_surfaces(
 
 def _gather(surfaces: Sequence[Surface]) -> _Scene:
     points, vertices, normals, colours, faces = [], [], [], [], []
-    count = 0
+    count, focal = 0, surfaces[0].intrinsics[0, 0]
     for surface in surfaces:
         camera = surface.intrinsics
         with np.errstate(divide="ignore", invalid="ignore"):
             seen = surface.vertices @ camera.T
             pixels = seen[:, :2] / seen[:, 2:]
-        # Behind the camera nothing is seen; a depth of -1 tells the rasteriser to leave it out.
-        ahead = surface.vertices[:, 2] > 1e-4
-        depth = surface.vertices[:, 2] / camera[0, 0]
+        # What is behind the camera has no place in the picture; its faces are left out.
+        ahead = surface.vertices[:, 2] > NEAR
+        depth = surface.vertices[:, 2] * (focal / camera[0, 0])
         points.append(np.where(ahead[:, None], np.c_[pixels, depth], [0.0, 0.0, -1.0]))
         vertices.append(surface.vertices)
         normals.append(vertex_normals(surface.vertices, surface.faces))
@@ -124,8 +124,11 @@ def _shade(
     def at_pixels(per_vertex: np.ndarray) -> np.ndarray:
         return np.einsum("nk,nkc->nc", weights, per_vertex[corners])
 
-    to_eye = _unit(-at_pixels(scene.vertices))
-    diffuse, gloss = _light(_unit(at_pixels(scene.normals)), to_eye)
+    inside = _turned_away(points, scene.faces)[face[hit]]
+    normals = _unit(at_pixels(scene.normals)) * np.where(inside, -1, 1)[:, None]
+    diffuse, gloss = _light(normals, _unit(-at_pixels(scene.vertices)))
+    diffuse[inside] *= 0.45  # seen through the open wrist
+    gloss[inside] = 0
     picture = np.zeros((*size, 3))
     picture[hit] = at_pixels(scene.colours) * diffuse[:, None] + gloss[:, None]
     picture *= _crevices(depth, hit)[..., None]
@@ -140,16 +143,19 @@ def _light(normals: np.ndarray, to_eye: np.ndarray) -> tuple[np.ndarray, np.ndar
     A lamp that wraps softly round the form, a dim sky above, a glint (Blinn and Phong), and edges
     that fall off, so that a finger before the palm keeps its outline.
     """
-    facing = (normals * to_eye).sum(1)
-    inside = facing < 0  # seen through the open wrist
-    normals = np.where(inside[:, None], -normals, normals)
     wrapped = ((normals @ LIGHT + 0.25) / 1.25).clip(0)
     sky = 0.5 - 0.5 * normals[:, 1]
-    edge = 1 - np.abs(facing).clip(0, 1)
+    edge = 1 - (normals * to_eye).sum(1).clip(0, 1)
     diffuse = (0.40 + 0.16 * sky + 0.60 * wrapped) * (1 - 0.35 * edge**3)
     half = _unit(to_eye + LIGHT)
     gloss = 0.16 * (normals * half).sum(1).clip(0) ** 24
-    return np.where(inside, 0.45 * diffuse, diffuse), np.where(inside, 0, gloss)
+    return diffuse, gloss
+
+
+def _turned_away(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F,) whether a face shows the camera its inside: its corners go round clockwise."""
+    a, b, c = (points[faces[:, k], :2] for k in range(3))
+    return (b - a)[:, 0] * (c - a)[:, 1] - (c - a)[:, 0] * (b - a)[:, 1] > 0
 
 
 def _crevices(depth: np.ndarray, hit: np.ndarray) -> np.ndarray:
