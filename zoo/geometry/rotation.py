@@ -31,12 +31,12 @@ def rotmat_to_rotvec(rotmats: Tensor) -> Tensor:
 
 
 def unitquat_to_rotmat(quaternion: Tensor) -> Tensor:
-    """Rotation matrices of unit quaternions.
+    """Rotation matrices of quaternions, which are brought to length 1 first.
 
-    quaternion: (..., 4) as (w, x, y, z), of length 1.
+    quaternion: (..., 4) as (w, x, y, z).
     returns: (..., 3, 3).
     """
-    return roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(quaternion))
+    return roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(F.normalize(quaternion, dim=-1)))
 
 
 def rotmat_to_unitquat(rotmats: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ def rot6d_to_rotmat(rot6d: Tensor, *, order: Rot6dOrder) -> Tensor:
 
     Zero or parallel columns give zero (not NaN) columns. Source: Zhou et al., CVPR 2019.
 
-    rot6d: (..., 6); "columns": first column, then second column (CS-ViT2); "rows": the rows of
-        the first two columns, interleaved (HaMeR).
+    rot6d: (..., 6); "columns": first column, then second column (HaMeR, WiLoR, CS-ViT2); "rows":
+        the three rows of the first two columns, interleaved (SPIN, HMR).
     returns: (..., 3, 3).
     """
     first, second = _columns(rot6d, order)
@@ -124,5 +124,5 @@ def _columns(rot6d: Tensor, order: Rot6dOrder) -> tuple[Tensor, Tensor]:
 def _check_order(order: str) -> None:
     if order not in ("columns", "rows"):
         raise ValueError(
-            f"order of a 6D rotation is 'columns' (CS-ViT2) or 'rows' (HaMeR), not {order!r}"
+            f"order of a 6D rotation is 'columns' (HaMeR, CS-ViT2) or 'rows' (SPIN), not {order!r}"
         )
