@@ -124,6 +124,7 @@ class LiveProgress(Hook):
         self.console, self.plain_every = console, plain_every
         self.samples, self.seconds = 0, 0.0
         self.wait_seconds = 0.0
+        self.bar: Progress | None = None
         self._mark = self._last_plain = self._step_end = 0.0
 
     def before_train(self, runner) -> None:
@@ -155,7 +156,7 @@ class LiveProgress(Hook):
         self._mark = self._step_end = now
         rate = self.samples / max(self.seconds, 1e-9)
         terms = "  ".join(
-            f"{name.removeprefix('loss_')} {float(value):.3g}"
+            f"{name.removeprefix('loss_')} {value.item():.3g}"
             for name, value in outputs.items()
             if name.startswith("loss")
         )
@@ -178,7 +179,12 @@ class LiveProgress(Hook):
         self.console.print(f"[dim]validation at step {runner.iter}:[/] {shown}", highlight=False)
 
     def after_train(self, runner) -> None:
-        self.bar.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Gives the terminal back, also after an error."""
+        if self.bar is not None:
+            self.bar.stop()
 
     @property
     def samples_per_second(self) -> float:

@@ -88,8 +88,11 @@ def fingerprint(urls: Sequence[str]) -> str:
 
     Two data sets with one fingerprint hold the same samples; the pictures are not read.
     """
-    entries = sorted((os.path.basename(url), asdict(entry)) for url, entry in indices(urls).items())
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+    entries = sorted(
+        json.dumps([os.path.basename(url), asdict(entry)], sort_keys=True)
+        for url, entry in indices(urls).items()
+    )
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
 
 
 def indices(urls: Sequence[str]) -> dict[str, ShardIndex]:

@@ -1,0 +1,179 @@
+"""From a checked config to built things: the model, its loaders, and mmengine's Runner."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_rank, get_world_size
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.runner import Runner, set_random_seed
+
+from registry.build import build_metrics, build_model_parts, build_preprocess_parts
+from zoo.app import checkpoints
+from zoo.app import hooks as _register_hooks  # noqa: F401  # names in custom_hooks
+from zoo.app import precision as _register_wrapper  # noqa: F401
+from zoo.app.schedule import schedulers
+from zoo.data.streams import EvalStream, StreamLoader, TrainStream
+from zoo.metrics.runner import HandMetrics
+from zoo.model import HandMeshModel
+from zoo.preprocess import Preprocess
+
+_CHECKPOINT_DEFAULTS = {"by_epoch": False, "save_last": True, "backend_args": checkpoints.ATOMIC}
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The training and validation shards of one run."""
+
+    train: list[str]
+    val: list[str]
+
+
+def build_model(config: Mapping[str, Any]) -> HandMeshModel:
+    """The model of a config, with its preprocessing, initialised from `randomness.seed`."""
+    seed = config.get("randomness", {}).get("seed", 0)
+    set_random_seed(seed)
+    parts = build_model_parts(config)
+    preprocess = build_preprocess_parts(config, image_size=parts.backbone.image_size)
+    return HandMeshModel(
+        hand=parts.hand,
+        backbone=parts.backbone,
+        neck=parts.neck,
+        head=parts.head,
+        temporal=parts.temporal,
+        losses=parts.losses,
+        precision=config["model"].get("precision", "bf16"),
+        supervise_earlier=config["model"].get("supervise_earlier", 0.0),
+        data_preprocessor=Preprocess(
+            crop=preprocess.crop,
+            view_augmentations=preprocess.view_augmentations,
+            pixel_augmentations=preprocess.pixel_augmentations,
+            seed=seed,
+        ),
+    )
+
+
+def train_loader(
+    config: Mapping[str, Any], shards: list[str], *, steps: int, skip_batches: int = 0
+) -> StreamLoader:
+    """Endless shuffled training batches; the first `skip_batches` pass empty and undecoded."""
+    data, seed = config["data"], config.get("randomness", {}).get("seed", 0)
+    stream = TrainStream(
+        shards,
+        batch_size=data["train"]["batch_size"],
+        shuffle=data["train"].get("shuffle", 1000),
+        seed=seed,
+        rank=get_rank(),
+        world_size=get_world_size(),
+    )
+    stream.skip_batches = skip_batches
+    return StreamLoader(stream, steps=steps, num_workers=data.get("num_workers", 0))
+
+
+def val_loader(config: Mapping[str, Any], shards: list[str]) -> StreamLoader:
+    """Every labelled hand of the shards once, in order."""
+    stream = EvalStream(
+        shards,
+        batch_size=config["data"]["val"]["batch_size"],
+        rank=get_rank(),
+        world_size=get_world_size(),
+    )
+    return StreamLoader(stream)
+
+
+def build_runner(
+    config: Mapping[str, Any],
+    model: HandMeshModel,
+    shards: Shards,
+    *,
+    work_dir: Path,
+    hooks: list[Hook],
+    resume_from: tuple[Path, int] | None = None,
+    launcher: str = "none",
+) -> Runner:
+    """A Runner over objects already built; it resolves no name of ours."""
+    steps = config["train_cfg"]["max_iters"]
+    hook_settings = config.get("default_hooks", {})
+    custom = [dict(hook) for hook in config.get("custom_hooks", {}).values()]
+    precision = config["model"].get("precision", "bf16")
+    done = resume_from[1] if resume_from else 0
+    runner = Runner(
+        model=model,
+        work_dir=str(work_dir),
+        train_dataloader=train_loader(config, shards.train, steps=steps, skip_batches=done),
+        val_dataloader=val_loader(config, shards.val),
+        val_evaluator=Evaluator(HandMetrics(metrics=build_metrics(config))),
+        train_cfg={"by_epoch": False, **config["train_cfg"]},
+        val_cfg={},
+        optim_wrapper={
+            "type": "CheckedOptimWrapper",
+            "scale": precision == "fp16",
+            **config["optim_wrapper"],
+        },
+        param_scheduler=schedulers(config["param_scheduler"], steps),
+        default_hooks={
+            "sampler_seed": None,
+            "logger": {"type": "LoggerHook", **hook_settings.get("logger", {})},
+            "checkpoint": {
+                "type": "CheckpointHook",
+                **_CHECKPOINT_DEFAULTS,
+                **hook_settings.get("checkpoint", {}),
+            },
+        },
+        custom_hooks=[checkpoints.ExactResume(), *custom, *hooks],
+        log_processor={"by_epoch": False},
+        log_level="WARNING",
+        visualizer=_visualizer(config, work_dir),
+        load_from=str(resume_from[0]) if resume_from else None,
+        resume=resume_from is not None,
+        launcher=launcher,
+        randomness={"seed": config.get("randomness", {}).get("seed", 0)},
+        experiment_name=work_dir.name,
+        cfg=Config(_plain(config)),
+    )
+    _log_everything_to_file(runner)
+    return runner
+
+
+def device_of(model: torch.nn.Module) -> torch.device:
+    """Where a model's parameters live."""
+    return next(model.parameters()).device
+
+
+def _visualizer(config: Mapping[str, Any], work_dir: Path) -> dict[str, Any]:
+    names = {"tensorboard": "TensorboardVisBackend", "aim": "AimVisBackend"}
+    chosen = config.get("visualizer", {}).get("backends", ())
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        raise ValueError(
+            f"visualizer.backends names {unknown[0]!r}; known are {', '.join(names)} (aim comes "
+            f"with pip install 'hand-mesh-zoo[track]')."
+        )
+    backends = [{"type": "LocalVisBackend"}, *({"type": names[name]} for name in chosen)]
+    return {"type": "Visualizer", "name": str(work_dir.resolve()), "vis_backends": backends}
+
+
+def _log_everything_to_file(runner: Runner) -> None:
+    # The terminal belongs to the progress bar; mmengine's own lines go to the log file.
+    for handler in runner.logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.INFO)
+        else:
+            handler.setLevel(logging.ERROR)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value

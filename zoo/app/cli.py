@@ -1,0 +1,214 @@
+"""The door: what users type. Thin, and quick to open; torch loads only where it is needed."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from zoo.app.cli_data import data_app
+from zoo.app.cli_info import add_info_commands
+
+app = typer.Typer(
+    name="zoo",
+    help="Hand-mesh models in exchangeable parts: train, measure, compare, explain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(data_app, name="data")
+add_info_commands(app)
+
+
+class Size(StrEnum):
+    """How large a config is built."""
+
+    auto = "auto"
+    tiny = "tiny"
+    small = "small"
+    full = "full"
+
+
+class Precision(StrEnum):
+    """What the network computes in; everything with a unit stays fp32."""
+
+    bf16 = "bf16"
+    fp16 = "fp16"
+    fp32 = "fp32"
+
+
+class Launcher(StrEnum):
+    """How several processes are started."""
+
+    none = "none"
+    pytorch = "pytorch"
+    slurm = "slurm"
+
+
+Config = Annotated[str, typer.Argument(help="A config file, or its bare name: csvit2_ief3")]
+Changes = Annotated[
+    Optional[list[str]], typer.Option("--set", help="Change one value: model.head.steps=3")  # noqa: UP045
+]
+Plugins = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="A Python file that registers parts")  # noqa: UP045
+]
+SizeOption = Annotated[Size, typer.Option(help="auto: full where GPU, weights and shards are")]
+Data = Annotated[
+    Optional[str], typer.Option(help="Shards: a folder, a glob or a brace range")  # noqa: UP045
+]
+
+
+@app.command()
+def train(
+    config: Config,
+    size: SizeOption = Size.auto,
+    data: Data = None,
+    val_data: Annotated[
+        Optional[str], typer.Option(help="Validation shards; default: DATA/val, or --data")  # noqa: UP045
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget; the schedule keeps its shape")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, data order, augmentation")] = None,
+    precision: Annotated[Optional[Precision], typer.Option(help="Of the network")] = None,  # noqa: UP045
+    work_dir: Annotated[Optional[Path], typer.Option(help="Default: runs/CONFIG-SIZE")] = None,  # noqa: UP045
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint")
+    ] = False,
+    changes: Changes = None,
+    plugins: Plugins = None,
+    launcher: Launcher = Launcher.none,
+) -> None:
+    """Train the model a config describes, and show how good it became."""
+    from registry.config import find
+
+    find(config)  # a misspelt name is answered before torch loads
+    from zoo.app.train import TrainRequest
+    from zoo.app.train import train as run
+
+    request = TrainRequest(
+        config=config,
+        size=size.value,
+        data=data,
+        val_data=val_data,
+        steps=steps,
+        seed=seed,
+        precision=precision.value if precision else None,
+        work_dir=work_dir,
+        resume=resume,
+        changes=tuple(changes or ()),
+        plugins=tuple(plugins or ()),
+        launcher=launcher.value,
+        command=_typed(),
+    )
+    if not run(request, Console()).finished:
+        raise typer.Exit(1)
+
+
+@app.command("eval")
+def evaluate(
+    config: Config,
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of a run")],
+    data: Data = None,
+    size: SizeOption = Size.auto,
+    json: Annotated[Optional[Path], typer.Option("--json", help="Write the numbers here")] = None,  # noqa: UP045
+    changes: Changes = None,
+    plugins: Plugins = None,
+) -> None:
+    """Measure a checkpoint on shards: every metric with its count, interval and source."""
+    from registry.config import find
+
+    find(config)
+    from zoo.app.measure import measure_checkpoint
+
+    measure_checkpoint(
+        config,
+        checkpoint,
+        data=data,
+        size=size.value,
+        json_file=json,
+        changes=changes or [],
+        plugins=plugins or [],
+        console=Console(),
+    )
+
+
+@app.command()
+def predict(
+    config: Config,
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of a run")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, folders or videos")],
+    box: Annotated[
+        Optional[list[str]], typer.Option(help="x0,y0,x1,y1 in pixels; once for every hand")  # noqa: UP045
+    ] = None,
+    side: Annotated[
+        Optional[list[str]], typer.Option(help="left or right, one for all or one for each box")  # noqa: UP045
+    ] = None,
+    focal: Annotated[Optional[float], typer.Option(help="px; default: the longer side")] = None,  # noqa: UP045
+    out: Annotated[Path, typer.Option(help="Where the results go")] = Path("predictions"),
+    every: Annotated[int, typer.Option(help="Of a video, each EVERY-th frame")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results")] = False,
+    size: SizeOption = Size.auto,
+    changes: Changes = None,
+    plugins: Plugins = None,
+) -> None:
+    """Recover the hands in pictures: overlay PNG, .obj, .glb and JSON for each."""
+    from registry.config import find
+
+    find(config)
+    from zoo.app.predict import PredictRequest, predict_hands
+
+    request = PredictRequest(
+        config=config,
+        checkpoint=checkpoint,
+        images=tuple(images),
+        boxes=tuple(box or ()),
+        sides=tuple(side or ("right",)),
+        focal=focal,
+        out=out,
+        every=every,
+        overwrite=overwrite,
+        size=size.value,
+        changes=tuple(changes or ()),
+        plugins=tuple(plugins or ()),
+    )
+    if not predict_hands(request, Console()):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is one sentence and exit code 2."""
+    traceback = "--traceback" in sys.argv
+    if traceback:
+        sys.argv.remove("--traceback")
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError) as error:
+        if traceback:
+            raise
+        Console(stderr=True).print(f"[bold red]error:[/] {_escaped(error)}", highlight=False)
+        raise SystemExit(2 if isinstance(error, ValueError) else 1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    text = str(error).strip() or type(error).__name__
+    # Other libraries' internal errors say little by themselves.
+    known = isinstance(error, ValueError) or type(error).__module__.startswith(("zoo", "registry"))
+    hint = "" if known else " (where: add --traceback)"
+    return escape(text + hint)
+
+
+def _typed() -> str:
+    return shlex.join(["zoo", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

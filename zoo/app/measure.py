@@ -1,0 +1,70 @@
+"""`zoo eval`: the numbers of a checkpoint on shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from registry.config import load
+from registry.layout import at
+from registry.plugins import load_plugin
+from zoo.app.assemble import build_model
+from zoo.app.evaluate import evaluate, load_weights
+from zoo.app.results import commit, machine, metrics_table, write_json
+from zoo.app.shards import find_shards
+from zoo.app.sizing import size_of_run
+from zoo.data.shards import count_frames, fingerprint, resolve_shards
+
+
+def measure_checkpoint(
+    config_name: str,
+    checkpoint: Path,
+    *,
+    data: str | None,
+    size: str,
+    json_file: Path | None,
+    changes: Sequence[str],
+    plugins: Sequence[Path],
+    console: Console,
+) -> dict[str, float]:
+    """Prints and returns every metric of a checkpoint; writes them where asked.
+
+    data: shards to measure on; None takes the validation shards the config names or renders.
+    """
+    for plugin in plugins:
+        load_plugin(plugin)
+    config = load(config_name, changes, size=size_of_run(config_name, checkpoint, size))
+    model = build_model(config)
+    step = load_weights(model, checkpoint)
+    if data is None:
+        shards = find_shards(config, None, None, console)
+        train, val = shards.train, shards.val
+    else:
+        train, val = None, resolve_shards(data)
+    evaluation = evaluate(config, model, val, train)
+    console.print(metrics_table(evaluation))
+    for reason, entry in evaluation.skipped.items():
+        console.print(
+            f"[yellow]Left out[/] {entry['count']} samples: {reason} ({entry['example']})"
+        )
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "schema": 1,
+                "config": config,
+                "checkpoint": str(checkpoint),
+                "steps": step,
+                "seed": at(config, "randomness.seed"),
+                "commit": commit(),
+                "machine": machine(),
+                "data": {"fingerprint": fingerprint(val), "samples": count_frames(val)},
+                "metrics": evaluation.metrics,
+                "intervals": evaluation.intervals,
+                "baseline": evaluation.baseline,
+                "skipped": {"val": evaluation.skipped},
+            },
+        )
+    return evaluation.metrics

@@ -1,0 +1,200 @@
+"""`zoo train`: from a config to a trained model with its numbers and pictures."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from registry.config import find, load
+from registry.layout import parts
+from registry.plugins import load_plugin
+from zoo.app import checkpoints, results
+from zoo.app.assemble import Shards, build_model, build_runner
+from zoo.app.hooks import CleanStop, FiniteLoss, LiveProgress, SkippedSamples
+from zoo.app.schedule import fit_budget
+from zoo.app.shards import find_shards
+from zoo.app.sizing import ChosenSize, choose_size
+from zoo.model import HandMeshModel
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the user typed after `zoo train`."""
+
+    config: str
+    size: str = "auto"
+    data: str | None = None
+    val_data: str | None = None
+    steps: int | None = None
+    seed: int | None = None
+    precision: str | None = None
+    work_dir: Path | None = None
+    resume: bool = False
+    changes: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    launcher: str = "none"
+    command: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a run is, and whether it reached its last step."""
+
+    work_dir: Path
+    finished: bool
+    summary: dict[str, Any]
+
+
+def train(request: TrainRequest, console: Console) -> TrainResult:
+    """Builds and checks everything, then trains, measures and draws.
+
+    Raises ValueError (its subclasses) in one sentence before any long work.
+    """
+    for plugin in request.plugins:
+        load_plugin(plugin)
+    config, size = resolve(request)
+    work_dir, resume_from = _place(request, size)
+    model = build_model(config)
+    console.print(describe(request.config, config, model, size, work_dir))
+    shards = find_shards(config, request.data, request.val_data, console)
+    skipped, progress, stop = SkippedSamples(), LiveProgress(console=console), CleanStop()
+    runner = build_runner(
+        config,
+        model,
+        shards,
+        work_dir=work_dir,
+        hooks=[skipped, FiniteLoss(), progress, stop],
+        resume_from=resume_from,
+        launcher=request.launcher,
+    )
+    if resume_from:
+        console.print(f"Resuming at step {resume_from[1]} from {resume_from[0]}")
+    started = time.perf_counter()
+    try:
+        runner.train()
+    finally:
+        progress.close()
+    if stop.caught is not None:
+        console.print(
+            f"Stopped at step {runner.iter} with a checkpoint in {work_dir}. "
+            f"Go on with: [bold]{_resume_command(request)}[/]"
+        )
+        return TrainResult(work_dir, False, {})
+    facts = {
+        "config_name": Path(request.config).stem,
+        "size": size.name,
+        "command": request.command,
+        "steps": runner.iter,
+        "seconds": round(time.perf_counter() - started, 1),
+        "samples_per_s": round(progress.samples_per_second, 1),
+        "data_wait_share": round(progress.wait_seconds / max(progress.seconds, 1e-9), 3),
+        "skipped_updates": runner.optim_wrapper.skipped_steps,
+        "skipped": skipped.summary(),
+    }
+    history = results.loss_history(runner.message_hub)
+    final, _ = checkpoints.latest(work_dir)
+    summary = results.finish(config, model, shards, final, history, facts, console)
+    return TrainResult(work_dir, True, summary)
+
+
+def resolve(request: TrainRequest) -> tuple[dict[str, Any], ChosenSize]:
+    """The config with its size, the user's changes and budget, and the size chosen."""
+    size = choose_size(load(request.config, request.changes), request.size, request.data)
+    config = load(request.config, request.changes, size=size.name)
+    if request.seed is not None:
+        config["randomness"] = {**config.get("randomness", {}), "seed": request.seed}
+    if request.precision is not None:
+        config["model"] = {**config["model"], "precision": request.precision}
+    if config["model"].get("precision") == "fp16" and not torch.cuda.is_available():
+        raise ValueError(
+            "--precision fp16: no CUDA device is here and fp16 does not train on a CPU; use bf16 "
+            "or fp32."
+        )
+    if request.steps is not None:
+        config = fit_budget(config, request.steps)
+    return config, size
+
+
+def describe(
+    name: str, config: dict[str, Any], model: HandMeshModel, size: ChosenSize, work_dir: Path
+) -> Table:
+    """The parts, parameters and budget about to be trained, as a table."""
+    table = Table(
+        title=f"{Path(name).stem} at size {size.name} ({size.reason})", title_style="bold"
+    )
+    table.add_column("part")
+    table.add_column("is")
+    table.add_column("parameters", justify="right")
+    for place in parts(config):
+        if place.path.startswith("model.") and place.slot.name in ("backbone", "neck", "head"):
+            count = sum(p.numel() for p in getattr(model, place.slot.name).parameters())
+            table.add_row(place.slot.noun, _named(place.spec), f"{count / 1e6:.2f} M")
+    head = config["model"]["head"]
+    table.add_row("camera", _named(head.get("camera") or {"type": "none"}), "")
+    table.add_row("losses", ", ".join(config["model"].get("losses", {})), "")
+    augmentation = config.get("augmentation", {})
+    used = [*augmentation.get("view", {}), *augmentation.get("pixels", {})]
+    table.add_row("augmentation", ", ".join(used) or "none", "")
+    batch = config["data"]["train"]["batch_size"]
+    total = sum(p.numel() for p in model.parameters())
+    budget = f"{config['train_cfg']['max_iters']} steps of {batch}, {config['model']['precision']}"
+    table.add_row("budget", budget, f"{total / 1e6:.2f} M")
+    table.add_row("hand", model.hand.name, "")
+    table.add_row("run", str(work_dir), "")
+    report = getattr(model.backbone, "load_report", None)
+    start = "random weights" if report is None else str(report)
+    table.add_row("backbone start", start, "")
+    return table
+
+
+def _named(spec: dict[str, Any]) -> str:
+    kind = spec["type"] if isinstance(spec["type"], str) else spec["type"].__qualname__
+    shown = {
+        key: value
+        for key, value in spec.items()
+        if key in ("steps", "residual", "init", "pretrained", "image_size", "depth", "dim", "bins")
+    }
+    return " ".join([kind, *(f"{key}={value}" for key, value in shown.items())])
+
+
+def _place(request: TrainRequest, size: ChosenSize) -> tuple[Path, tuple[Path, int] | None]:
+    """The run's folder, and the checkpoint to go on from; a finished run is never overwritten."""
+    base = request.work_dir or Path("runs") / f"{find(request.config).stem}-{size.name}"
+    taken = [p for p in (base, *sorted(base.parent.glob(f"{base.name}-*"))) if _used(p)]
+    if request.resume:
+        candidates = [(p, checkpoints.latest(p)) for p in reversed(taken)]
+        for folder, found in candidates:
+            if found is not None:
+                checkpoints.load(found[0])
+                return folder, found
+        raise ValueError(
+            f"--resume: no checkpoint is in {base}; start without --resume, or name the run's "
+            f"folder with --work-dir."
+        )
+    if not _used(base):
+        return base, None
+    if request.work_dir is not None:
+        raise ValueError(
+            f"--work-dir {base} already holds a run; go on with --resume or name another folder."
+        )
+    number = 2
+    while _used(base.with_name(f"{base.name}-{number}")):
+        number += 1
+    return base.with_name(f"{base.name}-{number}"), None
+
+
+def _used(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _resume_command(request: TrainRequest) -> str:
+    return f"{request.command or f'zoo train {request.config}'} --resume"
+
+
+__all__ = ["Shards", "TrainRequest", "TrainResult", "describe", "resolve", "train"]
