@@ -62,4 +62,4 @@ def robust_l1(difference: Tensor, knee: float) -> Tensor:
     """
     size = difference.abs()
     beyond = knee * (1 + torch.log(size.clamp(min=knee) / knee))
-    return torch.where(size < knee, size, beyond)
+    return torch.where(size <= knee, size, beyond)

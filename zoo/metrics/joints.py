@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from zoo.geometry.alignment import align
 
 MM_PER_M = 1000.0
 MIN_POINTS_TO_ALIGN = 3  # two points leave a rotation free
+
+Frame = Literal["camera", "wrist", "procrustes"]
+Compared = tuple[Tensor, Tensor, Tensor]  # prediction, label, validity
 
 
 class MPJPE:
@@ -23,8 +27,7 @@ class MPJPE:
     name = "mpjpe_mm"
 
     def __call__(self, mesh: HandMesh, target: HandTarget) -> tuple[Tensor, Tensor]:
-        valid = in_measured_camera(target.joints_valid, target)
-        return mean_error(mesh.joints, target.joints, valid, MM_PER_M)
+        return mean_error(*in_camera(mesh, target), MM_PER_M)
 
 
 class RootMPJPE:
@@ -37,9 +40,7 @@ class RootMPJPE:
     name = "root_mpjpe_mm"
 
     def __call__(self, mesh: HandMesh, target: HandTarget) -> tuple[Tensor, Tensor]:
-        valid = target.joints_valid * (target.joints_valid[:, :1] > 0)
-        predicted = mesh.joints - mesh.joints[:, :1]
-        return mean_error(predicted, target.joints - target.joints[:, :1], valid, MM_PER_M)
+        return mean_error(*from_wrist(mesh, target), MM_PER_M)
 
 
 class PAMPJPE:
@@ -52,9 +53,7 @@ class PAMPJPE:
     similarity_invariant: ClassVar[bool] = True
 
     def __call__(self, mesh: HandMesh, target: HandTarget) -> tuple[Tensor, Tensor]:
-        valid = alignable(target.joints_valid)
-        aligned = best_similarity(mesh.joints, target.joints, valid)
-        return mean_error(aligned, target.joints, valid, MM_PER_M)
+        return mean_error(*after_procrustes(mesh, target), MM_PER_M)
 
 
 class RTE:
@@ -66,8 +65,8 @@ class RTE:
     name = "rte_mm"
 
     def __call__(self, mesh: HandMesh, target: HandTarget) -> tuple[Tensor, Tensor]:
-        valid = in_measured_camera(target.joints_valid[:, :1], target)
-        return mean_error(mesh.joints[:, :1], target.joints[:, :1], valid, MM_PER_M)
+        predicted, label, valid = in_camera(mesh, target)
+        return mean_error(predicted[:, :1], label[:, :1], valid[:, :1], MM_PER_M)
 
 
 class KeypointError:
@@ -79,23 +78,58 @@ class KeypointError:
         return mean_error(mesh.keypoints, target.keypoints, target.keypoints_valid, 1.0)
 
 
+def in_camera(mesh: HandMesh, target: HandTarget) -> Compared:
+    """Joints as they stand in the camera's frame, of hands whose camera was measured.
+
+    returns: (B, J, 3) m, (B, J, 3) m, (B, J).
+    """
+    return mesh.joints, target.joints, in_measured_camera(target.joints_valid, target)
+
+
+def from_wrist(mesh: HandMesh, target: HandTarget) -> Compared:
+    """Joints minus each hand's own wrist, of hands whose wrist is labelled; as `in_camera`."""
+    valid = target.joints_valid * (target.joints_valid[:, :1] > 0)
+    return mesh.joints - mesh.joints[:, :1], target.joints - target.joints[:, :1], valid
+
+
+def after_procrustes(mesh: HandMesh, target: HandTarget) -> Compared:
+    """Joints after the best similarity, of hands with enough labels; as `in_camera`."""
+    valid = alignable(target.joints_valid)
+    return best_similarity(mesh.joints, target.joints, valid), target.joints, valid
+
+
+COMPARED_JOINTS: dict[Frame, Callable[[HandMesh, HandTarget], Compared]] = {
+    "camera": in_camera,
+    "wrist": from_wrist,
+    "procrustes": after_procrustes,
+}
+NAME_PREFIX: dict[Frame, str] = {"camera": "", "wrist": "root_", "procrustes": "pa_"}
+
+
 def mean_error(
-    predicted: Tensor, labelled: Tensor, valid: Tensor, scale: float
+    predicted: Tensor, label: Tensor, valid: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Mean distance over each hand's labels, and how many there are.
 
-    predicted, labelled: (B, N, 2 or 3). valid: (B, N), valid where positive. scale: unit of the
+    predicted, label: (B, N, 2 or 3). valid: (B, N), valid where positive. scale: unit of the
     result in one unit of the points.
     returns: (B,) float64, NaN where a hand has no label; (B,) int64.
     """
-    if predicted.shape != labelled.shape or labelled.shape[:2] != valid.shape:
+    return mean_of_labels(distances(predicted, label, valid) * scale, valid)
+
+
+def distances(predicted: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+    """Euclidean distances in float64; ValueError where shapes would broadcast.
+
+    predicted, label: (B, N, 2 or 3). valid: (B, N). returns: (B, N), arbitrary where not valid.
+    """
+    if predicted.shape != label.shape or label.shape[:2] != valid.shape:
         raise ValueError(
             f"A metric got predictions of shape {tuple(predicted.shape)}, labels of shape "
-            f"{tuple(labelled.shape)} and validity of shape {tuple(valid.shape)}; they have to "
+            f"{tuple(label.shape)} and validity of shape {tuple(valid.shape)}; they have to "
             "agree, no broadcasting is done."
         )
-    errors = torch.linalg.vector_norm(predicted.double() - labelled.double(), dim=-1)
-    return mean_of_labels(errors * scale, valid)
+    return torch.linalg.vector_norm(predicted.double() - label.double(), dim=-1)
 
 
 def mean_of_labels(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,10 +154,10 @@ def alignable(valid: Tensor) -> Tensor:
     return chosen & (chosen.sum(-1, keepdim=True) >= MIN_POINTS_TO_ALIGN)
 
 
-def best_similarity(predicted: Tensor, labelled: Tensor, valid: Tensor) -> Tensor:
+def best_similarity(predicted: Tensor, label: Tensor, valid: Tensor) -> Tensor:
     """The prediction after the similarity that brings it closest to the labels, in float64.
 
-    predicted, labelled: (B, N, 3). valid: (B, N), valid where positive.
+    predicted, label: (B, N, 3). valid: (B, N), valid where positive.
     """
     chosen = (valid > 0).double()
-    return align(predicted.double(), labelled.double(), chosen, scale=True, rotate=True)
+    return align(predicted.double(), label.double(), chosen, scale=True, rotate=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric
 
 from zoo.contracts import FrameBatch, HandMesh, HandTarget, Metric
+from zoo.metrics.summary import EVERYTHING, HandScores, measure, names_of, summarize
 
-ALL_SOURCES = ""  # the set of every hand has no name in the results
+Record = Mapping[str, Any]  # what the model's predict mode says of one hand
 
 
 class HandMetrics(BaseMetric):
@@ -23,21 +23,17 @@ class HandMetrics(BaseMetric):
     metrics: name in the config -> metric; results go by the metric's own `name`, which carries
     the unit: "mpjpe_mm" and "freihand/mpjpe_mm". "num_hands" counts hands. A mean over hands is
     weighted by each hand's number of labels, so it is the mean over labels; where nothing is
-    labelled it is NaN, never 0, which a tracker would take for the best.
+    labelled it is NaN.
     """
 
     default_prefix = ""  # None would make mmengine warn of a missing one
 
     def __init__(self, *, metrics: Mapping[str, Metric]) -> None:
         super().__init__(collect_device="cpu")
-        names = [metric.name for metric in metrics.values()]
-        if repeated := {name for name in names if names.count(name) > 1}:
-            raise ValueError(
-                f"HandMetrics.metrics measures {', '.join(sorted(repeated))} twice; keep one."
-            )
+        self.names = names_of(metrics)
         self.metrics = dict(metrics)
 
-    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[Record]) -> None:
         """Measure a batch of the model's records.
 
         data_batch: the FrameBatch the records come from, for its sources; anything else counts as
@@ -46,60 +42,40 @@ class HandMetrics(BaseMetric):
         as in HandMesh and HandTarget.
         """
         origins = _origins(data_batch, len(data_samples))
-        if not data_samples:
-            return
-        mesh = stack_meshes(data_samples)
-        target = stack_targets(data_samples)
-        measured = {metric.name: metric(mesh, target) for metric in self.metrics.values()}
-        for hand, (source, key) in enumerate(origins):
-            values = {
-                name: (float(values[hand]), int(counts[hand]))
-                for name, (values, counts) in measured.items()
-            }
-            self.results.append({"source": source, "key": key, "values": values})
+        if data_samples:
+            mesh, target = stack_records(data_samples)
+            self.results += measure(self.metrics.values(), mesh, target, origins)
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Every rank's results, on every rank.
+        """The summary of every rank's hands, on every rank.
 
-        `size` is not used: a stream has no length, and mmengine's own collection would cut all
-        ranks to the shortest one, so that hands vanished without a word.
+        `size` is not used: a stream has no length, and mmengine's own collection cuts all ranks
+        to the shortest one, so that hands vanish without a word.
         """
-        rows = _without_repeats(all_gather_object(self.results))
+        first, *others = all_gather_object(self.results)
         self.results = []
-        return self.compute_metrics(rows)
+        return self.compute_metrics(_without_padding(first, others))
 
-    def compute_metrics(self, results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """Weighted means by name, over everything and by source."""
-        sources = sorted({row["source"] for row in results} - {ALL_SOURCES})
-        answer = {}
-        for source in (ALL_SOURCES, *sources):
-            chosen = [row for row in results if source in (ALL_SOURCES, row["source"])]
-            prefix = f"{source}/" if source else ""
-            for metric in self.metrics.values():
-                pairs = [row["values"][metric.name] for row in chosen]
-                answer[prefix + metric.name] = weighted_mean(pairs)
-            answer[f"{prefix}num_hands"] = len(chosen)
-        return answer
+    def compute_metrics(self, results: Sequence[HandScores]) -> dict[str, float]:
+        return summarize(results, self.names)
 
 
-def weighted_mean(pairs: Sequence[tuple[float, int]]) -> float:
-    """The mean of values weighted by their counts; NaN where no count is positive."""
-    counted = [(value, count) for value, count in pairs if count > 0]
-    total = sum(count for _, count in counted)
-    return math.fsum(value * count for value, count in counted) / total if total else math.nan
+def stack_records(records: Sequence[Record]) -> tuple[HandMesh, HandTarget]:
+    """The predicted hands of the records and their labels, on the CPU.
+
+    Fields of the target that the records do not have stay None.
+    """
+    return HandMesh(**_stack(records, "prediction", HandMesh)), HandTarget(
+        **_stack(records, "target", HandTarget)
+    )
 
 
-def stack_meshes(records: Sequence[Mapping[str, Any]]) -> HandMesh:
-    """The predicted hands of the records, on the CPU."""
-    return HandMesh(**_stack(records, "prediction", HandMesh))
-
-
-def stack_targets(records: Sequence[Mapping[str, Any]]) -> HandTarget:
-    """The labels of the records, on the CPU; fields that no record has stay None."""
-    return HandTarget(**_stack(records, "target", HandTarget))
-
-
-def _stack(records: Sequence[Mapping[str, Any]], part: str, kind: type) -> dict[str, torch.Tensor]:
+def _stack(records: Sequence[Record], part: str, kind: type) -> dict[str, torch.Tensor]:
+    if part not in records[0]:
+        raise ValueError(
+            f"HandMetrics got a record without {part!r} (it has {', '.join(records[0])}); run the "
+            "model's predict mode with data_samples."
+        )
     names = [f.name for f in dataclasses.fields(kind) if f.name in records[0][part]]
     return {
         name: torch.from_numpy(np.stack([np.asarray(row[part][name]) for row in records]))
@@ -109,7 +85,7 @@ def _stack(records: Sequence[Mapping[str, Any]], part: str, kind: type) -> dict[
 
 def _origins(data_batch: Any, num_records: int) -> list[tuple[str, str]]:
     if not isinstance(data_batch, FrameBatch):
-        return [(ALL_SOURCES, "")] * num_records
+        return [(EVERYTHING, "")] * num_records
     if len(data_batch) != num_records:
         raise ValueError(
             f"HandMetrics got {num_records} records for a batch of {len(data_batch)} hands; the "
@@ -118,16 +94,14 @@ def _origins(data_batch: Any, num_records: int) -> list[tuple[str, str]]:
     return [(frame.source, frame.key) for frame in data_batch.frames]
 
 
-def _without_repeats(parts: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """All rows once: a sampler that evens out the ranks shows some hands to two of them."""
-    first, *others = parts
-    rows = list(first)
-    seen = {_identity(row) for row in rows}
-    for row in (row for part in others for row in part):
-        if not row["key"] or _identity(row) not in seen:
-            rows.append(row)
-    return rows
-
-
-def _identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    return row["source"], row["key"], repr(row["values"])
+def _without_padding(
+    first: Sequence[HandScores], others: Sequence[Sequence[HandScores]]
+) -> list[HandScores]:
+    """All ranks' hands once: a sampler that evens out the ranks shows some hands to two of them."""
+    hands = list(first)
+    seen = {repr(hand) for hand in hands}
+    for hand in (hand for part in others for hand in part):
+        if not hand.key or repr(hand) not in seen:
+            hands.append(hand)
+            seen.add(repr(hand))
+    return hands

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from zoo.geometry.rotation import rotvec_to_rotmat
+from zoo.losses.parameters import BetasLoss, RotationLoss
+
+
+def turned(prediction, angle: float, joints: slice):
+    by = rotvec_to_rotmat(torch.tensor([angle, 0.0, 0.0]))
+    rotmats = prediction.rotmats.detach().clone()
+    rotmats[:, joints] = rotmats[:, joints] @ by
+    return dataclasses.replace(prediction, rotmats=rotmats)
+
+
+@pytest.mark.parametrize("angle", [1e-3, 0.5, 3.0, math.pi])
+def test_the_geodesic_error_is_the_angle(angle, hands, labels):
+    prediction, mesh = hands(0)
+    value = RotationLoss(weight=1.0, kind="geodesic")(
+        turned(prediction, angle, slice(None)), mesh, labels(0)
+    )
+    assert float(value) == pytest.approx(angle, abs=2e-3)
+
+
+def test_each_part_sees_its_own_joints(hands, labels):
+    prediction, mesh = hands(0)
+    wrist_wrong = turned(prediction, 0.5, slice(0, 1))
+    values = {
+        part: float(RotationLoss(weight=1.0, part=part)(wrist_wrong, mesh, labels(0)))
+        for part in ("all", "global", "hand")
+    }
+    assert values["hand"] == pytest.approx(0, abs=1e-9)
+    assert values["global"] == pytest.approx(16 * values["all"], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["matrix_mse", "matrix_l1", "geodesic", "rotvec_l1"])
+@pytest.mark.parametrize("angle", [0.0, math.pi])
+def test_no_angle_has_a_broken_gradient(kind, angle, hands, labels):
+    prediction, mesh = hands(0)
+    exact = turned(prediction, angle, slice(None))
+    exact.rotmats.requires_grad_()
+    RotationLoss(weight=1.0, kind=kind)(exact, mesh, labels(0)).backward()
+    assert exact.rotmats.grad.isfinite().all()
+
+
+def test_betas_are_squared_or_not(hands, labels):
+    prediction, mesh = hands(0)
+    off = dataclasses.replace(prediction, betas=prediction.betas + 2)
+    assert float(BetasLoss(weight=1.0)(off, mesh, labels(0))) == pytest.approx(4)
+    assert float(BetasLoss(weight=1.0, norm="l1")(off, mesh, labels(0))) == pytest.approx(2)
+
+
+def test_a_wrong_choice_names_the_right_ones():
+    with pytest.raises(ValueError, match=r"kind is 'quaternion'; choose one of 'matrix_mse'"):
+        RotationLoss(weight=1.0, kind="quaternion")
+    with pytest.raises(ValueError, match=r"BetasLoss.norm is 'euclidean'"):
+        BetasLoss(weight=1.0, norm="euclidean")
