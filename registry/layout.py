@@ -18,7 +18,6 @@ TOP_LEVEL = (
     "evaluation",
     "sizes",
     "train_cfg",
-    "val_cfg",
     "optim_wrapper",
     "param_scheduler",
     "default_hooks",
@@ -42,7 +41,7 @@ NAMED_PARTS = {
     "augmentation.pixels": "pixel_augmentation",
     "evaluation.metrics": "metric",
 }
-FREE_NAMES = ("default_hooks", "custom_hooks")  # dicts that take any new name, besides those above
+FREE_NAMES = ("custom_hooks",)  # takes any new name, as the named dicts of parts do
 REQUIRED_PARTS = ("model.backbone", "model.head")
 
 # Keys of the sections that are no part themselves: what the roof reads, so that no key is idle.
@@ -63,6 +62,17 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("train", "val", "num_workers", "synthetic"),
     "data.train": ("shards", "batch_size", "shuffle"),
     "data.val": ("shards", "batch_size"),
+    "train_cfg": ("max_iters", "val_interval", "val_begin"),
+    "optim_wrapper": (
+        "optimizer",
+        "paramwise_cfg",
+        "clip_grad",
+        "accumulative_counts",
+        "constructor",
+    ),
+    "param_scheduler": ("warmup", "cycles"),
+    "default_hooks": ("checkpoint", "logger"),
+    "randomness": ("seed",),
     "visualizer": ("backends",),
     "data.synthetic": ("count", "val_count", "image_size", "seed"),
 }

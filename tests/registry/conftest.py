@@ -108,7 +108,7 @@ class DepthLoss(nn.Module):
 
     needs = frozenset({"depth"})
 
-    def __init__(self, *, weight: float, crop_width: int, unit: str = "m") -> None:
+    def __init__(self, *, weight: float, crop_width: int | None, unit: str = "m") -> None:
         super().__init__()
         self.weight, self.crop_width = weight, crop_width
 

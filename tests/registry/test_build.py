@@ -49,9 +49,10 @@ def test_the_camera_is_told_the_heads_own_default_width(config):
     assert build_model_parts(config).head.camera.linear.in_features == 6
 
 
-def test_what_the_config_says_is_stronger_than_what_a_neighbour_knows(config):
-    config["model"]["losses"]["depth"]["crop_width"] = 5
-    assert build_model_parts(config).losses["depth"].crop_width == 5
+@pytest.mark.parametrize("said", [5, None])
+def test_what_the_config_says_is_stronger_than_what_a_neighbour_knows(config, said):
+    config["model"]["losses"]["depth"]["crop_width"] = said
+    assert build_model_parts(config).losses["depth"].crop_width == said
 
 
 def test_a_model_needs_neither_neck_nor_losses(config):

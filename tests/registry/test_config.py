@@ -131,7 +131,7 @@ def test_everything_wrong_is_said_at_once(folder):
         ROOT.replace('type="flat"', 'type="flta"')
         .replace("weight=1.0", "wieght=1.0")
         .replace("expand=", "expnad=")
-        .replace("train_cfg", "val_cfg")
+        .replace("max_iters=1000", "max_iter=1000")
         .replace("model = dict(", "model = dict(\n    hed=None,")
     )
     with pytest.raises(InvalidConfig) as caught:
@@ -139,6 +139,8 @@ def test_everything_wrong_is_said_at_once(folder):
     assert caught.value.problems == (
         "model has no 'hed'. Did you mean 'head'? Known: hand, backbone, neck, head, temporal, "
         "losses, precision, supervise_earlier.",
+        "train_cfg has no 'max_iter'. Did you mean 'max_iters'? Known: max_iters, val_interval, "
+        "val_begin.",
         "No head is called 'flta'. Did you mean 'flat'? Known: flat, mano_decoder, unfinished. "
         "(model.head)",
         "crop 'square': unexpected keyword 'expnad'. Did you mean 'expand'? (augmentation.crop)",
@@ -146,7 +148,7 @@ def test_everything_wrong_is_said_at_once(folder):
         "loss 'depth': unexpected keyword 'wieght'. Did you mean 'weight'? (model.losses.depth)",
         "loss 'depth': 'weight' is missing (model.losses.depth)",
     )
-    assert str(caught.value).startswith("bad has 6 problems:\n  model has no 'hed'.")
+    assert str(caught.value).startswith("bad has 7 problems:\n  model has no 'hed'.")
 
 
 @pytest.mark.parametrize("spec", ["'plain'", "dict(weight=1.0)", "3"])

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 
+from pathlib import Path
+
 import pytest
 
 from registry import slot as slot_module
 from registry.catalog import SLOTS
 from registry.slot import NameClash, Slot, UnknownComponent
+
+ROOT = Path(__file__).parents[2]
 
 
 class Mine:
@@ -120,3 +124,24 @@ def test_listing_every_slot_imports_neither_torch_nor_any_part():
 def test_slots_go_by_their_own_names():
     assert set(SLOTS) == {slot.name for slot in SLOTS.values()}
     assert len(SLOTS) == 13
+
+
+def test_a_part_of_a_really_installed_package_is_found_by_name(tmp_path):
+    metadata = tmp_path / "my_hands-0.1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: my-hands\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text("[zoo.head]\ngraph = my_hands:GraphHead\n")
+    (tmp_path / "my_hands.py").write_text("class GraphHead:\n    ...\n")
+    code = (
+        "import sys; from registry.catalog import heads; "
+        "print(heads.names(), heads.origin('graph'), 'my_hands' in sys.modules, heads.get('graph'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "'graph'" in done.stdout
+    assert "package my-hands False <class 'my_hands.GraphHead'>" in done.stdout
