@@ -126,8 +126,8 @@ class _Mean:
         """values: (B, N, n). valid: (B, N)."""
         chosen = (valid > 0)[..., None]
         values = torch.where(chosen, values.double(), torch.zeros_like(values.double()))
-        self.total = self.total + values.sum(0)
-        self.count = self.count + chosen.double().sum(0)
+        self.total = self.total + values.sum(0).cpu()
+        self.count = self.count + chosen.double().sum(0).cpu()
 
     @property
     def value(self) -> Tensor:

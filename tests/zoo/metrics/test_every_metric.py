@@ -163,3 +163,18 @@ def test_predictions_and_labels_of_different_shape_are_refused(mesh, other_mesh,
     short = dataclasses.replace(mesh, joints=mesh.joints[:, :1])
     with pytest.raises(ValueError, match="no broadcasting"):
         MPJPE()(short, label_of(other_mesh))
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_prediction_that_is_not_a_number_makes_its_own_hand_bad_and_no_other(
+    broken, metric, mesh, other_mesh, label_of
+):
+    values, counts = metric(mesh, label_of(other_mesh))
+    diverged = mesh.map(torch.clone)
+    for points in (diverged.joints, diverged.vertices, diverged.keypoints):
+        points[2] = broken
+    spoilt, still = metric(diverged, label_of(other_mesh))
+    assert still.tolist() == counts.tolist()
+    others = [0, 1, 3, 4]
+    torch.testing.assert_close(spoilt[others], values[others])
+    assert not spoilt[2].isfinite() or (metric.name in SHARES and spoilt[2] == 0)
