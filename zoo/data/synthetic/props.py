@@ -7,104 +7,127 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from zoo.data.synthetic.appearance import Look
+from zoo.data.synthetic.backgrounds import thing_colour
+from zoo.data.synthetic.body import THING, Body, Mesh
+from zoo.data.synthetic.hand import PosableHand
+from zoo.data.synthetic.scene import Scene
+from zoo.data.synthetic.shapes import Shape, ball, block, bottle, tube
+from zoo.mano.procedural import PosePrior
+
+HELD, IN_FRONT, SECOND_HAND = 0.3, 0.2, 0.12  # how often
+_ROWS_A_PROP = 8
+_FIRST_ROW = 32  # the clip's rows before it belong to the sleeve
+
 
 @dataclass(frozen=True)
 class Prop:
-    """A plain-coloured shape; vertices are moved with the scene, faces are outward."""
+    """A mesh in the first frame's camera; `held` moves with the wrist."""
 
-    vertices: np.ndarray  # (V, 3) m
-    faces: np.ndarray  # (F, 3) int64
-    colour: np.ndarray  # (3,) linear RGB
+    mesh: Mesh
+    held: bool = False
 
-
-def sphere(radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An ellipsoid around the origin with its poles on z."""
-    angles = np.linspace(0, np.pi, 9)
-    profile = np.stack([np.sin(angles), -np.cos(angles)], 1)
-    vertices, faces = _turned(profile, 14)
-    return vertices * radii, faces
+    def at(self, scene: Scene, frame: int) -> Mesh:
+        """The mesh where it is in one frame."""
+        if not self.held or frame == 0:
+            return self.mesh
+        turn = scene.orient[frame] @ scene.orient[0].T
+        return self.mesh.moved(turn, scene.joints[frame, 0] - turn @ scene.joints[0, 0])
 
 
-def cylinder(radius: float, length: float, taper: float) -> tuple[np.ndarray, np.ndarray]:
-    """A closed, slightly rounded cylinder along z; `taper` is one end's radius over the other's."""
-    half, r = length / 2, radius
-    edge = 0.12 * radius
-    profile = [(0, -half), (r - edge, -half), (r, -half + edge)]
-    profile += [(r * taper, half - edge), (r * taper - edge, half), (0, half)]
-    return _turned(np.array(profile), 20)
-
-
-def box(sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A box around the origin whose faces share no vertices, so that its edges stay sharp."""
-    vertices, faces = [], []
-    for axis in range(3):
-        for sign in (-1.0, 1.0):
-            u, v = np.roll(np.eye(3), -axis, 0)[1:] * sides / 2
-            w = sign * np.eye(3)[axis] * sides / 2
-            corners = [w - u - v, w + u - v, w + u + v, w - u + v]
-            first = len(vertices)
-            vertices += corners if sign > 0 else corners[::-1]
-            faces += [[first, first + 1, first + 2], [first, first + 2, first + 3]]
-    return np.array(vertices), np.array(faces)
-
-
-def _turned(profile: np.ndarray, sides: int) -> tuple[np.ndarray, np.ndarray]:
-    """A surface of revolution about z from (radius, z) points, bottom to top."""
-    angle = 2 * np.pi * np.arange(sides) / sides
-    ring = np.stack([np.cos(angle), np.sin(angle), np.zeros(sides)], 1)
-    vertices = np.concatenate([r * ring + [0, 0, z] for r, z in profile])
-    faces = []
-    for k in range(len(profile) - 1):
-        near = k * sides + np.arange(sides)
-        after = k * sides + (np.arange(sides) + 1) % sides
-        faces += [np.stack([near, after, after + sides], 1)]
-        faces += [np.stack([near, after + sides, near + sides], 1)]
-    return vertices, np.concatenate(faces).astype(np.int64)
-
-
-def draw_props(rng: np.random.Generator, joints: np.ndarray, orient: np.ndarray) -> list[Prop]:
-    """Shapes for one scene, where the first frame's hand is.
-
-    joints: (21, 3) m, camera.  orient: (3, 3) wrist to camera.
-    """
+def draw_props(
+    rng: np.random.Generator,
+    scene: Scene,
+    look: Look,
+    body: Body,
+    hand: PosableHand,
+    prior: PosePrior,
+) -> list[Prop]:
+    """What else is in the picture; paints the texels it needs."""
     props = []
-    if rng.random() < 0.3:
-        props.append(_held(rng, joints, orient))
-    if rng.random() < 0.25:
-        props.append(_in_front(rng, joints))
+    if rng.random() < HELD:
+        props.append(Prop(_thing(rng, body, 0, *_held(rng, scene)), held=True))
+    if rng.random() < IN_FRONT:
+        props.append(Prop(_thing(rng, body, 1, *_in_front(rng, scene.joints[0]))))
+    if rng.random() < SECOND_HAND:
+        props.append(Prop(_second_hand(rng, scene, look, body, hand, prior)))
     return props
 
 
-def _shape(rng: np.random.Generator, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def _thing(
+    rng: np.random.Generator, body: Body, number: int, vertices: np.ndarray, faces: np.ndarray
+) -> Mesh:
+    """A shape painted in one or two colours, a face at a time."""
+    first = _FIRST_ROW + number * _ROWS_A_PROP
+    colours = np.stack([thing_colour(rng), thing_colour(rng)])
+    tone = np.arange(_ROWS_A_PROP) % 2 if rng.random() < 0.3 else np.zeros(_ROWS_A_PROP, int)
+    texels = np.full((_ROWS_A_PROP, 45, 4), rng.uniform(0, 0.6), np.float32)
+    mottle = 1 + rng.uniform(0, 0.12) * rng.standard_normal((_ROWS_A_PROP, 45, 1))
+    texels[..., :3] = (colours[tone][:, None] * mottle).clip(0, 1)
+    body.paint(first, texels)
+    band = np.arange(len(faces)) // int(rng.choice([1, 2, 18, 36]))
+    rows = body.first_clip_row + first + band % _ROWS_A_PROP
+    return Mesh(vertices, faces, rows, np.full(len(faces), THING, np.int8))
+
+
+def _shape(rng: np.random.Generator, radius: float) -> Shape:
     kind = rng.random()
-    if kind < 0.45:
-        radius = scale * rng.uniform(0.4, 1.0)
-        return cylinder(radius, radius * rng.uniform(3, 8), rng.uniform(0.7, 1))
-    if kind < 0.75:
-        return box(scale * rng.uniform(0.4, 2.5, 3))
-    return sphere(scale * rng.uniform(0.7, 1.3, 3))
+    if kind < 0.3:
+        return tube(radius, radius * rng.uniform(3, 9), rng.uniform(0.75, 1))
+    if kind < 0.5:
+        return bottle(radius, radius * rng.uniform(5, 8))
+    if kind < 0.6:
+        return tube(rng.uniform(0.004, 0.007), rng.uniform(0.1, 0.18), rng.uniform(0.4, 1))
+    if kind < 0.85:
+        return block(radius * rng.uniform([0.3, 1.2, 2], [1.5, 2.5, 5]))
+    return ball(radius * rng.uniform(0.9, 1.3, 3))
 
 
-def _held(rng: np.random.Generator, joints: np.ndarray, orient: np.ndarray) -> Prop:
+def _held(rng: np.random.Generator, scene: Scene) -> Shape:
     """Something in the palm, its long side across the fingers."""
+    joints, orient = scene.joints[0], scene.orient[0]
     knuckles, tips = joints[[5, 9, 13, 17]].mean(0), joints[[8, 12, 16, 20]].mean(0)
-    palm = -orient[:, 1]
     gap = np.linalg.norm(tips - knuckles)
-    radius = np.clip(0.35 * gap, 0.008, 0.032) * rng.uniform(0.7, 1.1)
+    radius = float(np.clip(0.35 * gap, 0.008, 0.032) * rng.uniform(0.7, 1.1))
     vertices, faces = _shape(rng, radius)
     turn = orient @ Rotation.from_rotvec(rng.normal(0, 0.25, 3)).as_matrix()
-    centre = 0.5 * (knuckles + tips) + palm * (0.012 + radius)
-    return Prop(vertices @ turn.T + centre, faces, rng.random(3) ** 1.8)
+    thickness = np.abs(vertices[:, 1]).max()
+    centre = 0.5 * (knuckles + tips) - orient[:, 1] * (0.011 + 0.9 * thickness)
+    centre = centre + orient[:, 2] * rng.normal(0, 0.015)
+    return vertices @ turn.T + centre, faces
 
 
-def _in_front(rng: np.random.Generator, joints: np.ndarray) -> Prop:
+def _in_front(rng: np.random.Generator, joints: np.ndarray) -> Shape:
     """Something nearer than the hand that hides part of it from one side."""
     rays = joints[:, :2] / joints[:, 2:]
     low, high = rays.min(0), rays.max(0)
     depth = joints[:, 2].min() * rng.uniform(0.6, 0.9)
-    scale = (high - low).max() * depth * rng.uniform(0.12, 0.3)
-    side = Rotation.from_rotvec([0, 0, rng.uniform(0, 2 * np.pi)]).as_matrix()[:2, 0]
-    ray = (low + high) / 2 + side * (high - low) * rng.uniform(0.35, 0.6)
-    vertices, faces = _shape(rng, scale)
+    radius = (high - low).max() * depth * rng.uniform(0.10, 0.25)
+    angle = rng.uniform(0, 2 * np.pi)
+    side = np.array([np.cos(angle), np.sin(angle)])
+    ray = (low + high) / 2 + side * (high - low) * rng.uniform(0.4, 0.65)
+    vertices, faces = _shape(rng, float(radius))
     turn = Rotation.from_quat(rng.standard_normal(4)).as_matrix()
-    return Prop(vertices @ turn.T + depth * np.append(ray, 1), faces, rng.random(3) ** 1.8)
+    return vertices @ turn.T + depth * np.append(ray, 1), faces
+
+
+def _second_hand(
+    rng: np.random.Generator,
+    scene: Scene,
+    look: Look,
+    body: Body,
+    hand: PosableHand,
+    prior: PosePrior,
+) -> Mesh:
+    """The same person's other hand beside the first, seldom over it."""
+    turns = Rotation.from_rotvec(
+        np.concatenate([rng.normal(0, 1.5, 3), prior.sample(1, rng)[0]]).reshape(16, 3)
+    ).as_matrix()
+    vertices, joints = hand.pose(turns, scene.betas)
+    mesh = body.arm(vertices, turns[0], look.bend, look.sleeve, mirrored=True)
+    own = (joints.min(0) + joints.max(0)) / 2 * [-1, 1, 1]
+    first = scene.joints[0]
+    centre = (first.min(0) + first.max(0)) / 2
+    angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.11, 0.2)
+    offset = np.array([away * np.cos(angle), away * np.sin(angle), rng.normal(0, 0.03)])
+    return mesh.moved(np.eye(3), centre + offset - own)

@@ -11,13 +11,10 @@ import numpy as np
 
 from zoo.mano.procedural.appearance import TEXEL_STEPS
 
-SKIN, CLOTH, THING = 0, 1, 2
-# One row a material: tint R G B, specular strength, specular exponent, wrap R G B.
-MATERIAL_WIDTH = 8
-# Rows of the light array: direction towards the key light, key, sky, ground colour.
-DIRECTION, KEY, SKY, GROUND = 0, 1, 2, 3
-LUT_SIZE = 4096
-SRGB = (255 * np.linspace(0, 1, LUT_SIZE + 1) ** (1 / 2.2)).astype(np.float32)
+# A material's columns: tint R G B, specular strength, specular exponent, wrap R G B.
+# Rows of the light array: directions towards the two lights, and four colours.
+DIRECTION, FILL_DIRECTION, KEY, FILL, SKY, GROUND = range(6)
+CURVE_SIZE = 4096
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -59,7 +56,7 @@ def shadow_map(points, faces, out):  # pragma: no cover
         x1, y1, z1 = points[b, 0], points[b, 1], points[b, 2]
         x2, y2, z2 = points[c, 0], points[c, 1], points[c, 2]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if area >= 0:  # looks away from the light, or has no area
+        if area <= 0:  # only the far side of things casts, so that no lit side shades itself
             continue
         left, right = max(0, int(np.ceil(min(x0, x1, x2)))), min(size - 1, int(max(x0, x1, x2)))
         top, bottom = max(0, int(np.ceil(min(y0, y1, y2)))), min(size - 1, int(max(y0, y1, y2)))
@@ -117,6 +114,7 @@ def shade(
     height, width = face_id.shape
     steps = TEXEL_STEPS
     lx, ly, lz = light[DIRECTION, 0], light[DIRECTION, 1], light[DIRECTION, 2]
+    gx0, gy0, gz0 = light[FILL_DIRECTION, 0], light[FILL_DIRECTION, 1], light[FILL_DIRECTION, 2]
     for y in range(height):
         for x in range(width):
             f = face_id[y, x]
@@ -155,7 +153,8 @@ def shade(
             facing = nx * lx + ny * ly + nz * lz
             lit = _lit(shadows, lamp, px, py, pz) if facing > np.float32(-0.25) else np.float32(0)
             up = np.float32(0.5) - np.float32(0.5) * ny
-            ambient = occlusion[y, x]
+            open_sky = occlusion[y, x]
+            filled = max(np.float32(0), nx * gx0 + ny * gy0 + nz * gz0)
             gleam = np.float32(0)
             if facing > 0 and lit > 0 and kind[3] > 0:
                 hx, hy, hz = vx + lx, vy + ly, vz + lz
@@ -169,19 +168,20 @@ def shade(
                 diffuse = max(np.float32(0), (facing + wrap) / (1 + wrap)) * (
                     lit + (1 - lit) * wrap * np.float32(0.25)
                 )
-                around = (light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * up) * ambient
-                key = light[KEY, k]
+                around = light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * up
+                around = (around + light[FILL, k] * filled) * open_sky
+                key = light[KEY, k] * (np.float32(0.5) + np.float32(0.5) * open_sky)
                 out[y, x, k] = albedo * kind[k] * (key * diffuse + around) + gleam * key
 
 
 @numba.njit(cache=True, fastmath=True)
 def develop(
-    colour, face_id, left, top, samples, background, gain, lut, noise, out
+    colour, face_id, left, top, samples, background, balance, vignette, curve, noise, out
 ):  # pragma: no cover
-    """Samples over a background to an (S, S, 3) uint8 picture: coverage, tone curve, grain.
+    """Samples over a background to an (S, S, 3) uint8 picture: coverage, lens, tones and grain.
 
     colour, face_id: of the window whose first sample belongs to picture px (left, top).
-    samples: along each side of a pixel.
+    samples: along each side of a pixel. balance: (3,) factors. curve: (CURVE_SIZE + 1,) of 255.
     """
     height, width = out.shape[:2]
     high, wide = face_id.shape[0] // samples, face_id.shape[1] // samples
@@ -199,11 +199,21 @@ def develop(
                             r += share * colour[sy, sx, 0]
                             g += share * colour[sy, sx, 1]
                             b += share * colour[sy, sx, 2]
+            dx, dy = (
+                np.float32(x) / width - np.float32(0.5),
+                np.float32(y) / height - np.float32(0.5),
+            )
+            lens = 1 - 2 * vignette * (dx * dx + dy * dy)
             for k in range(3):
                 value = r if k == 0 else g if k == 1 else b
-                value = (value + (1 - cover) * background[y, x, k]) * gain
+                value = (value + (1 - cover) * background[y, x, k]) * balance[k] * lens
                 value = min(np.float32(1), max(np.float32(0), value))
-                grey = lut[int(value * LUT_SIZE)] + noise[y, x, k]
-                out[y, x, k] = np.uint8(
-                    min(np.float32(255), max(np.float32(0), grey + np.float32(0.5)))
-                )
+                grey = curve[int(value * CURVE_SIZE)] + noise[y, x, k] + np.float32(0.5)
+                out[y, x, k] = np.uint8(min(np.float32(255), max(np.float32(0), grey)))
+
+
+def tone_curves(count: int) -> np.ndarray:
+    """(count, CURVE_SIZE + 1) float32: linear light to grey values, from flat to contrasty."""
+    grey = np.linspace(0, 1, CURVE_SIZE + 1) ** (1 / 2.2)
+    bend = np.linspace(-0.15, 0.5, count)[:, None]
+    return (255 * (grey + bend * grey * (1 - grey) * (2 * grey - 1))).astype(np.float32)
