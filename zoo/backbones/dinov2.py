@@ -79,6 +79,7 @@ class Dinov2(nn.Module):
         report: Callable[[LoadReport], None] | None = None,
     ) -> None:
         super().__init__()
+        _check(stem, attention)
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         self.load_report: LoadReport | None = None
         if pretrained is None:
@@ -91,8 +92,6 @@ class Dinov2(nn.Module):
         self._describe(size, drop_cls)
         if stem == "conv":
             self._use_conv_stem(pretrained)
-        elif stem != "linear":
-            raise ValueError(f"Dinov2's stem is {stem!r}; it can be 'linear' or 'conv'.")
         # Only masked pretraining uses it; a trainable weight that gets no gradient breaks DDP.
         self.vit.embeddings.mask_token.requires_grad_(False)
         if gradient_checkpointing:
@@ -145,6 +144,15 @@ class Dinov2(nn.Module):
             patch_size=self.vit.config.patch_size,
             num_patches=embeddings.patch_embeddings.num_patches,
         )
+
+
+def _check(stem: str, attention: str) -> None:
+    choices = {"stem": (stem, ("linear", "conv")), "attention": (attention, ("sdpa", "eager"))}
+    for name, (value, known) in choices.items():
+        if value not in known:
+            raise ValueError(
+                f"Dinov2's {name} is {value!r}; it can be {' or '.join(map(repr, known))}."
+            )
 
 
 def _from_scratch(config: str | Mapping[str, Any] | None, size: tuple[int, int]) -> Dinov2Model:

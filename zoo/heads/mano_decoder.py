@@ -95,13 +95,13 @@ class ManoDecoder(nn.Module):
         self.query_dim, self.provides, self.camera = dim, camera.provides, camera
         self.widths = (NUM_ROTATIONS * self.representation.width, NUM_BETAS, camera.num_values)
         sizes = {"dim": dim, "depth": depth, "num_heads": num_heads, "head_dim": head_dim}
+        blocks = {"mlp_dim": mlp_dim, "dropout": dropout}
         self.transformer = TransformerDecoder(
             token_dim=1 if self.constant_query else sum(self.widths),
             num_tokens=1,
             context_dim=token_dim,
-            mlp_dim=mlp_dim,
-            dropout=dropout,
             **sizes,
+            **blocks,
         )
         self.decpose = _readout(dim, self.widths[0], readout_gain)
         self.decshape = _readout(dim, NUM_BETAS, readout_gain)
