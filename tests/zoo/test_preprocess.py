@@ -198,43 +198,6 @@ def test_the_input_is_not_edited():
             assert value is None or torch.equal(value, getattr(old.label, field.name))
 
 
-def _draws(preprocess, calls):
-    return [preprocess(_batch(), True)["inputs"].intrinsics for _ in range(calls)]
-
-
-def test_a_resumed_run_goes_on_with_the_same_augmentations():
-    whole = _draws(_preprocess(), 4)
-    assert not torch.equal(whole[0], whole[1])
-    first = _preprocess()
-    _draws(first, 2)
-    saved = copy.deepcopy(first.state_dict())
-    resumed = _preprocess()
-    _draws(resumed, 1)  # whatever it did before it loaded must not matter
-    resumed.load_state_dict(saved)
-    for got, expected in zip(_draws(resumed, 2), whole[2:], strict=True):
-        assert torch.equal(got, expected)
-
-
-def test_evaluation_draws_nothing():
-    preprocess = _preprocess()
-    preprocess(_batch(), False)
-    assert preprocess.draws == 0
-    assert torch.equal(_draws(preprocess, 1)[0], _draws(_preprocess(), 1)[0])
-
-
-def test_seeds_and_ranks_augment_differently(monkeypatch):
-    first = _draws(_preprocess(), 1)[0]
-    assert not torch.equal(first, _draws(_preprocess(seed=1), 1)[0])
-    monkeypatch.setattr("zoo.preprocess.get_rank", lambda: 1)
-    assert not torch.equal(first, _draws(_preprocess(), 1)[0])
-
-
-def test_the_global_random_state_is_left_alone():
-    state = torch.get_rng_state()
-    _preprocess()(_batch(), True)
-    assert torch.equal(torch.get_rng_state(), state)
-
-
 def test_a_stretched_hand_loses_its_mano_label_only_if_asked():
     dropped = _preprocess({"z": ZScale(mano="drop")})(_batch(), True)["data_samples"]
     kept = _preprocess({"z": ZScale(mano="keep")})(_batch(), True)["data_samples"]
