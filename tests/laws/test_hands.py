@@ -84,3 +84,5 @@ def test_a_stretched_hand_is_no_mano_hand_and_says_so(mano):
     assert (_gap_mm(mano, kept) > 1).all()
     dropped = _seen(mano, {"z": ZScale(scale=(1.1, 1.1), mano="drop")})
     assert dropped.has_mano.tolist() == [0, 0]
+    assert dropped.rotmats.abs().sum() == 0
+    torch.testing.assert_close(dropped.joints, kept.joints)

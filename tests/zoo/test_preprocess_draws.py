@@ -1,4 +1,4 @@
-"""The random state of preprocessing: exact on resuming, different on every rank, nobody else's."""
+"""The random state of preprocessing: exact on resuming, different on every rank, untouched by autocast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _batch():
         rotmats=torch.eye(3).expand(16, 3, 3),
         betas=torch.zeros(10),
         has_mano=one,
-        joints=torch.rand(21, 3) + 1,
+        joints=torch.ones(21, 3),
         joints_valid=ones,
         keypoints=keypoints,
         keypoints_valid=ones,
@@ -78,3 +78,12 @@ def test_the_global_random_state_is_left_alone():
     state = torch.get_rng_state()
     _preprocess()(_batch(), True)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_autocast_does_not_reach_geometry():
+    batch = _batch()
+    expected = _preprocess()(batch, True)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = _preprocess()(batch, True)
+    assert torch.equal(out["data_samples"].keypoints, expected["data_samples"].keypoints)
+    assert out["inputs"].intrinsics.dtype == torch.float32
