@@ -81,7 +81,7 @@ class ManoDecoder(nn.Module):
         steps: int = 1,
         residual: bool = True,
         init: Literal["mean", "random", "zero"] = "mean",
-        representation: str = "rot6d_columns",
+        representation: Literal["rot6d_columns", "rot6d_rows", "rotvec", "quat"] = "rot6d_columns",
         query: Literal["estimate", "zero"] = "estimate",
         mean_params: str | PathLike[str] | None = None,
         relative_to_mean: bool = False,
@@ -95,7 +95,7 @@ class ManoDecoder(nn.Module):
         self.query_dim, self.provides, self.camera = dim, camera.provides, camera
         self.widths = (NUM_ROTATIONS * self.representation.width, NUM_BETAS, camera.num_values)
         sizes = {"dim": dim, "depth": depth, "num_heads": num_heads, "head_dim": head_dim}
-        blocks = {"mlp_dim": mlp_dim, "dropout": dropout}
+        blocks = {"mlp_dim": mlp_dim, "dropout": dropout, "exact_tokens": True}
         self.transformer = TransformerDecoder(
             token_dim=1 if self.constant_query else sum(self.widths),
             num_tokens=1,
@@ -103,8 +103,7 @@ class ManoDecoder(nn.Module):
             **sizes,
             **blocks,
         )
-        self.decpose = _readout(dim, self.widths[0], readout_gain)
-        self.decshape = _readout(dim, NUM_BETAS, readout_gain)
+        self.decpose, self.decshape = (_readout(dim, n, readout_gain) for n in self.widths[:2])
         self._register_start(init, hand, mean_params, relative_to_mean, seed)
 
     def query(self, tokens: Tensor, view: CropView) -> HandQuery:

@@ -16,8 +16,8 @@ class TransformerDecoder(nn.Module):
     the queries are normalised, never the context, and there is no final norm. Parameter names
     follow the published checkpoints.
 
-    exact_context: keys and values are projected in fp32 even under autocast, for a context whose
-    last digits matter (ray directions).
+    exact_tokens, exact_context: what enters is projected in fp32 even under autocast, for numbers
+        whose last digits matter (an estimate to correct, ray directions); bf16 keeps only three.
     """
 
     def __init__(
@@ -32,9 +32,11 @@ class TransformerDecoder(nn.Module):
         head_dim: int,
         mlp_dim: int,
         dropout: float = 0.0,
+        exact_tokens: bool = False,
         exact_context: bool = False,
     ) -> None:
         super().__init__()
+        self.exact_tokens = exact_tokens
         self.to_token_embedding = nn.Linear(token_dim, dim)
         self.pos_embedding = nn.Parameter(torch.randn(1, num_tokens, dim))
         heads = {"dim": dim, "num_heads": num_heads, "head_dim": head_dim, "dropout": dropout}
@@ -75,7 +77,7 @@ class TransformerDecoder(nn.Module):
                 f"TransformerDecoder has positions for {self.pos_embedding.shape[1]} tokens and "
                 f"got {tokens.shape[1]}; build it with num_tokens={tokens.shape[1]}."
             )
-        x = self.to_token_embedding(tokens) + self.pos_embedding
+        x = _project(self.to_token_embedding, tokens, self.exact_tokens) + self.pos_embedding
         for layer, context in zip(self.transformer.layers, prepared, strict=True):
             self_attention, cross_attention, feed_forward = layer
             x = x + self_attention(x)
@@ -143,10 +145,7 @@ class CrossAttention(nn.Module):
 
     def project(self, context: Tensor) -> KeysValues:
         """Keys and values of a context (B, N, context_dim)."""
-        if not self.exact_context:
-            return self.to_kv(context).chunk(2, dim=-1)
-        with torch.autocast(context.device.type, enabled=False):
-            return self.to_kv(context.float()).chunk(2, dim=-1)
+        return _project(self.to_kv, context, self.exact_context).chunk(2, dim=-1)
 
     def forward(self, x: Tensor, context: KeysValues) -> Tensor:
         """x: (B, n, dim), context: from `project`; returns (B, n, dim)."""
@@ -174,6 +173,13 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, n, dim); returns the same shape."""
         return self.net(x)
+
+
+def _project(linear: nn.Linear, x: Tensor, exact: bool) -> Tensor:
+    if not exact:
+        return linear(x)
+    with torch.autocast(x.device.type, enabled=False):
+        return linear(x.float())
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: float) -> Tensor:

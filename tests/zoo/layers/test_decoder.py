@@ -78,6 +78,16 @@ def test_a_context_that_must_stay_exact_is_projected_in_fp32():
     torch.testing.assert_close(exact, attention.project(context), atol=0, rtol=0)
 
 
+def test_tokens_that_must_stay_exact_are_embedded_in_fp32():
+    exact, rounded = decoder(exact_tokens=True, depth=0), decoder(depth=0)
+    tokens, context = some(2, 3, 5), some(2, 9, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not torch.equal(rounded(tokens, context), exact(tokens, context))
+    expected = exact.to_token_embedding(tokens) + exact.pos_embedding
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(exact(tokens, context), expected)
+
+
 def test_dropout_reaches_the_attention_maps_and_can_be_changed():
     model, tokens, context = decoder(dropout=0.0), some(2, 3, 5), some(2, 9, 7)
     torch.testing.assert_close(model(tokens, context), model(tokens, context))
