@@ -1,4 +1,4 @@
-"""The random state of preprocessing: exact on resuming, different on every rank, untouched by autocast."""
+"""Random state of preprocessing: exact on resuming, its own on every rank, never autocast."""
 
 from __future__ import annotations
 
