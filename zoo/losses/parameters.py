@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from zoo.contracts import NUM_ROTATIONS, HandMesh, HandTarget, Prediction
@@ -44,10 +43,7 @@ class RotationLoss(nn.Module):
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         chosen = _PARTS[self.part]
-        identity = torch.eye(3, device=target.rotmats.device).expand_as(target.rotmats)
-        has_mano = target.has_mano.reshape(-1, 1, 1, 1) > 0
-        # the identity, not zeros: angles of a zero matrix have no gradient
-        label = torch.where(has_mano, target.rotmats, identity)[:, chosen]
+        label = labelled(target.rotmats, target.has_mano)[:, chosen]
         errors = self._errors(prediction.rotmats[:, chosen], label)
         return reduce_errors(errors, target.has_mano, self.reduction)
 

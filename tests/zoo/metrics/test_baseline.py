@@ -102,3 +102,17 @@ def test_sources_are_scored_apart(mesh, label_of):
 def test_no_labels_at_all_are_refused():
     with pytest.raises(ValueError, match="at least one batch"):
         MeanBaseline.of([])
+
+
+def test_a_hand_without_a_labelled_wrist_enters_no_relative_mean(mesh, label_of):
+    whole = one_hand_turned(mesh, label_of, hands=30)
+    spoilt = whole.map(torch.clone)
+    spoilt.joints[[3, 17], 0] = 0
+    spoilt.joints_valid[[3, 17], 0] = 0
+    kept = [i for i in range(30) if i not in (3, 17)]
+    expected = MeanBaseline.of([whole.map(lambda tensor: tensor[kept])])
+    answer = MeanBaseline.of([spoilt])
+    for hand in ("placed", "upright"):
+        ours, theirs = getattr(answer, hand), getattr(expected, hand)
+        torch.testing.assert_close(ours.joints, theirs.joints)
+        torch.testing.assert_close(ours.vertices, theirs.vertices)
