@@ -54,7 +54,7 @@ class ManoDecoder(nn.Module):
         the hand's own mean pose and zero betas; a camera in it is left to the camera read-out.
     relative_to_mean: rotation vectors are offsets to the hand's mean pose, as CS-ViT2 writes them.
     readout_gain: Xavier gain of the pose and shape read-outs (HaMeR's option is 0.01); None keeps
-        PyTorch's own initialisation.
+        PyTorch's own initialisation, whose noise every residual step adds to the mean hand.
     """
 
     bf16_safe: ClassVar[bool] = True  # decodes under autocast, reads out in fp32

@@ -15,7 +15,8 @@ class MetricCamera(nn.Module):
     """The wrist in the true camera, read out linearly: position = mean + std * values.
 
     mean, std: (3,) m, camera; the statistics of the wrist in the data. Defaults are those of
-    InterHand2.6M, DexYCB and HO3D as CS-ViT2 measured them.
+        InterHand2.6M, DexYCB and HO3D as CS-ViT2 measured them.
+    readout_gain: Xavier gain of the read-out; a small one starts at the average hand.
     """
 
     provides: ClassVar[frozenset[str]] = frozenset()
@@ -27,9 +28,12 @@ class MetricCamera(nn.Module):
         dim: int,
         mean: Sequence[float] = (-0.0244, 0.0023, 0.9101),
         std: Sequence[float] = (0.1188, 0.1028, 0.2191),
+        readout_gain: float | None = None,
     ) -> None:
         super().__init__()
         self.linear = nn.Linear(dim, 3)
+        if readout_gain is not None:
+            nn.init.xavier_uniform_(self.linear.weight, gain=readout_gain)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
         self.register_buffer("initial", torch.zeros(3), persistent=False)

@@ -21,17 +21,26 @@ class WeakPerspectiveCamera(nn.Module):
 
     focal: px of the crop.
     initial: (3,) s, tx, ty of an average hand that fills the crop.
+    readout_gain: Xavier gain of the read-out (HaMeR's option is 0.01); a small one starts at
+        `initial`.
     """
 
     provides: ClassVar[frozenset[str]] = frozenset()
     num_values: ClassVar[int] = 3
 
     def __init__(
-        self, *, dim: int, focal: float = 5000.0, initial: Sequence[float] = (4.0, 0.0, 0.0)
+        self,
+        *,
+        dim: int,
+        focal: float = 5000.0,
+        initial: Sequence[float] = (4.0, 0.0, 0.0),
+        readout_gain: float | None = None,
     ) -> None:
         super().__init__()
         self.focal = focal
         self.linear = nn.Linear(dim, 3)
+        if readout_gain is not None:
+            nn.init.xavier_uniform_(self.linear.weight, gain=readout_gain)
         self.register_buffer("initial", torch.tensor(initial), persistent=False)
 
     def forward(self, token: Tensor, estimate: Tensor | None, view: CropView) -> CameraReading:

@@ -35,3 +35,11 @@ def test_the_pose_is_the_wrist_in_the_true_camera(view, token):
     pose = camera()(token, None, view).pose
     assert pose.anchor == "wrist"
     assert torch.equal(pose.intrinsics, view.intrinsics)
+
+
+def test_a_small_readout_gain_starts_near_the_average_hand(view, token):
+    near, far = MetricCamera(dim=16, readout_gain=0.01), MetricCamera(dim=16)
+    for model in (near, far):
+        torch.nn.init.zeros_(model.linear.bias)
+    sizes = [model(token, None, view).values.abs().max() for model in (near, far)]
+    assert sizes[0] < 0.1 * sizes[1]
