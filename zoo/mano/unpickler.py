@@ -71,6 +71,8 @@ class _ArrayUnpickler(pickle.Unpickler):
             return type(name, (_Sparse,), {"by_rows": name.startswith("csr")})
         if module in _NUMPY_MODULES and name in _NUMPY:
             return _NUMPY[name]
+        if name == "_frombuffer" and module in ("numpy.core.numeric", "numpy._core.numeric"):
+            return _array_of_bytes
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
             return lambda text, _encoding: text.encode("latin1")
         if name == "_reconstructor" and module in ("copyreg", "copy_reg"):
@@ -78,6 +80,12 @@ class _ArrayUnpickler(pickle.Unpickler):
         if name == "object" and module in ("builtins", "__builtin__"):
             return object
         raise BlockedPickle(f"{module}.{name}")
+
+
+def _array_of_bytes(content, dtype, shape, order, axes=None) -> np.ndarray:
+    """How protocol 5 spells an array; an array of objects cannot be made this way."""
+    flat = np.frombuffer(content, np.dtype(dtype))
+    return flat.reshape(shape, order=order) if axes is None else flat.reshape(shape).transpose(axes)
 
 
 def _new_node(node: Any) -> _Node:
