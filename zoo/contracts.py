@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-NUM_JOINTS = 21
-NUM_ROTATIONS = 16
-NUM_VERTICES = 778
-NUM_BETAS = 10
+NUM_JOINTS, NUM_ROTATIONS, NUM_VERTICES, NUM_BETAS = 21, 16, 778, 10
 
 
 class _Record:
-    """A frozen dataclass of tensors that can move between devices and be indexed by hand."""
+    """A frozen dataclass of tensors that can move between devices; its length is B."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, dataclasses.fields(self)[0].name))
 
     def map(self, change) -> Self:
         """The same record with `change` applied to every tensor, nested records included."""
@@ -37,7 +36,7 @@ class _Record:
         return self.map(lambda tensor: tensor.to(*args, **kwargs))
 
     def detach(self) -> Self:
-        return self.map(torch.Tensor.detach)
+        return self.map(Tensor.detach)
 
 
 def _map(value: Any, change) -> Any:
@@ -61,9 +60,6 @@ class CropView(_Record):
     hand_box: Tensor  # (B, 4) px, x0 y0 x1 y1 in the crop
     frame_from_crop: Tensor  # (B, 3, 3) crop px -> px of the original picture, for drawing
     is_left: Tensor  # (B,) bool, true where the picture was mirrored to show a right hand
-
-    def __len__(self) -> int:
-        return len(self.images)
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -97,9 +93,6 @@ class HandTarget(_Record):
     has_intrinsics: Tensor  # (B,) 1 where the camera was measured, 0 where it is assumed
     vertices: Tensor | None = None  # (B, V, 3) m, camera; filled by the model from its own hand
     vertices_valid: Tensor | None = None  # (B,)
-
-    def __len__(self) -> int:
-        return len(self.betas)
 
 
 @dataclass(frozen=True)
@@ -164,9 +157,6 @@ class Prediction(_Record):
     camera: CameraPose
     aux: Mapping[str, Tensor] = field(default_factory=dict)  # what one head alone can tell, by name
     earlier: tuple[Prediction, ...] = ()  # estimates of earlier IEF steps, oldest first
-
-    def __len__(self) -> int:
-        return len(self.betas)
 
 
 @dataclass(frozen=True)
@@ -236,8 +226,8 @@ class Temporal(Protocol):
 class CameraReadout(Protocol):
     """How a decoded token becomes a place in space.
 
-    `estimate` is the value of the previous IEF step; a read-out of plain numbers adds its answer
-    to it, one with its own distribution (heat maps) ignores it because the query already held it.
+    A read-out of plain numbers adds its answer to `estimate`, the values of the previous IEF step;
+    one with a distribution of its own (heat maps) ignores it, for the query already held it.
     """
 
     provides: frozenset[str]
@@ -249,7 +239,7 @@ class CameraReadout(Protocol):
 
 @runtime_checkable
 class LossTerm(Protocol):
-    """One weighted term; returns the unweighted value, the model multiplies by `weight`."""
+    """One term, a torch module; returns the unweighted value, the model multiplies by `weight`."""
 
     needs: frozenset[str]  # names it reads from Prediction.aux
     weight: float
@@ -261,21 +251,21 @@ class LossTerm(Protocol):
 class ViewAugmentation(Protocol):
     """Chooses a change of view for every hand of a batch; geometry applies it."""
 
-    def __call__(
-        self, intrinsics: Tensor, hand_box: Tensor, rng: torch.Generator
-    ) -> ViewChange: ...
+    def __call__(self, intrinsics: Tensor, hand_box: Tensor, rng: Generator) -> ViewChange: ...
 
 
 @runtime_checkable
 class PixelAugmentation(Protocol):
     """Changes colours only: (B, 3, H, W) in [0, 1] both ways."""
 
-    def __call__(self, images: Tensor, rng: torch.Generator) -> Tensor: ...
+    def __call__(self, images: Tensor, rng: Generator) -> Tensor: ...
 
 
 @runtime_checkable
 class Metric(Protocol):
     """Per-hand values and how many labels each rests on; a mean over hands is weighted by count."""
+
+    name: str  # with its unit: "mpjpe_mm"
 
     def __call__(self, mesh: HandMesh, target: HandTarget) -> tuple[Tensor, Tensor]: ...
 

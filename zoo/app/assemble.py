@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
 from mmengine.evaluator import Evaluator
@@ -100,9 +99,6 @@ def build_runner(
 ) -> Runner:
     """A Runner over objects already built; it resolves no name of ours."""
     steps = config["train_cfg"]["max_iters"]
-    hook_settings = config.get("default_hooks", {})
-    custom = [dict(hook) for hook in config.get("custom_hooks", {}).values()]
-    precision = config["model"].get("precision", "bf16")
     done = resume_from[1] if resume_from else 0
     runner = Runner(
         model=model,
@@ -112,22 +108,14 @@ def build_runner(
         val_evaluator=Evaluator(HandMetrics(metrics=build_metrics(config))),
         train_cfg={"by_epoch": False, **config["train_cfg"]},
         val_cfg={},
-        optim_wrapper={
-            "type": "CheckedOptimWrapper",
-            "scale": precision == "fp16",
-            **config["optim_wrapper"],
-        },
+        optim_wrapper=_optim_wrapper(config),
         param_scheduler=schedulers(config["param_scheduler"], steps),
-        default_hooks={
-            "sampler_seed": None,
-            "logger": {"type": "LoggerHook", **hook_settings.get("logger", {})},
-            "checkpoint": {
-                "type": "CheckpointHook",
-                **_CHECKPOINT_DEFAULTS,
-                **hook_settings.get("checkpoint", {}),
-            },
-        },
-        custom_hooks=[checkpoints.ExactResume(), *custom, *hooks],
+        default_hooks=_default_hooks(config.get("default_hooks", {})),
+        custom_hooks=[
+            checkpoints.ExactResume(),
+            *(dict(hook) for hook in config.get("custom_hooks", {}).values()),
+            *hooks,
+        ],
         log_processor={"by_epoch": False},
         log_level="WARNING",
         visualizer=_visualizer(config, work_dir),
@@ -142,9 +130,18 @@ def build_runner(
     return runner
 
 
-def device_of(model: torch.nn.Module) -> torch.device:
-    """Where a model's parameters live."""
-    return next(model.parameters()).device
+def _optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:
+    scale = config["model"].get("precision", "bf16") == "fp16"
+    return {"type": "CheckedOptimWrapper", "scale": scale, **config["optim_wrapper"]}
+
+
+def _default_hooks(settings: Mapping[str, Any]) -> dict[str, Any]:
+    saving = {**_CHECKPOINT_DEFAULTS, **settings.get("checkpoint", {})}
+    return {
+        "sampler_seed": None,
+        "logger": {"type": "LoggerHook", **settings.get("logger", {})},
+        "checkpoint": {"type": "CheckpointHook", **saving},
+    }
 
 
 def _visualizer(config: Mapping[str, Any], work_dir: Path) -> dict[str, Any]:

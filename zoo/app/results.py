@@ -92,7 +92,6 @@ def run_record(
 ) -> dict[str, Any]:
     """The run.json of the command-line contract, schema 1."""
     ratio = _ratio(evaluation, "root_mpjpe_mm")
-    skipped = {"train": facts.get("skipped", {}), "val": evaluation.skipped}
     return {
         "schema": 1,
         "config": config,
@@ -105,11 +104,7 @@ def run_record(
             name: version(name) for name in ("torch", "mmengine", "transformers", "numpy")
         },
         "machine": machine(),
-        "data": {
-            "fingerprint": fingerprint([*shards.train, *shards.val]),
-            "samples": count_frames(shards.train),
-            "val_samples": count_frames(shards.val),
-        },
+        "data": _data_record(shards),
         "parameters_m": round(sum(p.numel() for p in model.parameters()) / 1e6, 3),
         **{
             name: facts.get(name)
@@ -122,7 +117,15 @@ def run_record(
             "converged": ratio is not None and ratio <= CONVERGED_AT,
             "criteria": {"root_mpjpe_of_baseline": ratio, "at_most": CONVERGED_AT},
         },
-        "skipped": skipped,
+        "skipped": {"train": facts.get("skipped", {}), "val": evaluation.skipped},
+    }
+
+
+def _data_record(shards: Shards) -> dict[str, Any]:
+    return {
+        "fingerprint": fingerprint([*shards.train, *shards.val]),
+        "samples": count_frames(shards.train),
+        "val_samples": count_frames(shards.val),
     }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +17,7 @@ from registry.config import find, load
 from registry.layout import parts
 from registry.plugins import load_plugin
 from zoo.app import checkpoints, results
-from zoo.app.assemble import Shards, build_model, build_runner
+from zoo.app.assemble import build_model, build_runner
 from zoo.app.hooks import CleanStop, FiniteLoss, LiveProgress, SkippedSamples
 from zoo.app.schedule import fit_budget
 from zoo.app.shards import find_shards
@@ -63,24 +65,20 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     model = build_model(config)
     console.print(describe(request.config, config, model, size, work_dir))
     shards = find_shards(config, request.data, request.val_data, console)
-    skipped, progress, stop = SkippedSamples(), LiveProgress(console=console), CleanStop()
+    watch = Watch(console)
     runner = build_runner(
         config,
         model,
         shards,
         work_dir=work_dir,
-        hooks=[skipped, FiniteLoss(), progress, stop],
+        hooks=watch.hooks,
         resume_from=resume_from,
         launcher=request.launcher,
     )
     if resume_from:
         console.print(f"Resuming at step {resume_from[1]} from {resume_from[0]}")
-    started = time.perf_counter()
-    try:
-        runner.train()
-    finally:
-        progress.close()
-    if stop.caught is not None:
+    watch.run(runner)
+    if watch.stop.caught is not None:
         console.print(
             f"Stopped at step {runner.iter} with a checkpoint in {work_dir}. "
             f"Go on with: [bold]{_resume_command(request)}[/]"
@@ -90,17 +88,43 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         "config_name": Path(request.config).stem,
         "size": size.name,
         "command": request.command,
-        "steps": runner.iter,
-        "seconds": round(time.perf_counter() - started, 1),
-        "samples_per_s": round(progress.samples_per_second, 1),
-        "data_wait_share": round(progress.wait_seconds / max(progress.seconds, 1e-9), 3),
-        "skipped_updates": runner.optim_wrapper.skipped_steps,
-        "skipped": skipped.summary(),
+        **watch.facts(runner),
     }
     history = results.loss_history(runner.message_hub)
     final, _ = checkpoints.latest(work_dir)
     summary = results.finish(config, model, shards, final, history, facts, console)
     return TrainResult(work_dir, True, summary)
+
+
+class Watch:
+    """The hooks a training run is watched with, and what they saw."""
+
+    def __init__(self, console: Console) -> None:
+        self.skipped, self.stop = SkippedSamples(), CleanStop()
+        self.progress = LiveProgress(console=console)
+        self.hooks: list[Hook] = [self.skipped, FiniteLoss(), self.progress, self.stop]
+        self.seconds = 0.0
+
+    def run(self, runner: Runner) -> None:
+        """Trains, and gives the terminal back whatever happens."""
+        started = time.perf_counter()
+        try:
+            runner.train()
+        finally:
+            self.seconds = time.perf_counter() - started
+            self.progress.close()
+
+    def facts(self, runner: Runner) -> dict[str, Any]:
+        """Budget, speed and losses of samples, for run.json."""
+        waited = self.progress.wait_seconds / max(self.progress.seconds, 1e-9)
+        return {
+            "steps": runner.iter,
+            "seconds": round(self.seconds, 1),
+            "samples_per_s": round(self.progress.samples_per_second, 1),
+            "data_wait_share": round(waited, 3),
+            "skipped_updates": runner.optim_wrapper.skipped_steps,
+            "skipped": self.skipped.summary(),
+        }
 
 
 def resolve(request: TrainRequest) -> tuple[dict[str, Any], ChosenSize]:
@@ -195,6 +219,3 @@ def _used(folder: Path) -> bool:
 
 def _resume_command(request: TrainRequest) -> str:
     return f"{request.command or f'zoo train {request.config}'} --resume"
-
-
-__all__ = ["Shards", "TrainRequest", "TrainResult", "describe", "resolve", "train"]
