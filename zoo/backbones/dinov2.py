@@ -14,6 +14,7 @@ from zoo.backbones.pretrained import LoadReport, load_pretrained
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_PUBLISHER, _PUBLISHED_IMAGE_SIZE = "facebook/dinov2-", 518
 
 # Oquab et al., 2024, table 17: widths, depths and heads of the published sizes.
 SIZES: dict[str, dict[str, Any]] = {
@@ -36,9 +37,10 @@ class Dinov2(nn.Module):
         `save_pretrained`; None starts from random weights. What was loaded is in `load_report`.
     image_size: px of the crops, one number or (H, W), multiples of the patch. Positions learned
         at another size are interpolated.
-    config: with `pretrained=None` the size, by name ("small", "base", "large", "giant") or as
-        fields of `transformers.Dinov2Config`; with pretrained weights fields that change no
-        weight, such as drop_path_rate.
+    config: with `pretrained=None` the size: a name ("small", "base", "large", "giant"), a published
+        model ("facebook/dinov2-large": the same with its own position table, ready for weights
+        that come later), or fields of `transformers.Dinov2Config`. With pretrained weights:
+        fields that change no weight, such as drop_path_rate.
     stem: "conv" replaces the linear patch projection by small convolutions (Xiao et al., NeurIPS
         2021), for models trained from scratch.
     drop_cls: leave out the CLS token.
@@ -92,8 +94,9 @@ class Dinov2(nn.Module):
         self._describe(size, drop_cls)
         if stem == "conv":
             self._use_conv_stem(pretrained)
-        # Only masked pretraining uses it; a trainable weight that gets no gradient breaks DDP.
-        self.vit.embeddings.mask_token.requires_grad_(False)
+        if self.vit.embeddings.mask_token is not None:
+            # Only masked pretraining uses it; a trainable weight without a gradient breaks DDP.
+            self.vit.embeddings.mask_token.requires_grad_(False)
         if gradient_checkpointing:
             self.vit.gradient_checkpointing_enable({"use_reentrant": False})
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
@@ -156,15 +159,20 @@ def _check(stem: str, attention: str) -> None:
 
 
 def _from_scratch(config: str | Mapping[str, Any] | None, size: tuple[int, int]) -> Dinov2Model:
-    if config is None or (isinstance(config, str) and config not in SIZES):
-        raise ValueError(
-            f"Dinov2 with pretrained=None needs a size and config is {config!r}; give one of "
-            f"{', '.join(SIZES)}, or fields such as hidden_size and num_hidden_layers."
-        )
-    fields = dict(SIZES[config] if isinstance(config, str) else config)
     # The position table is square; other shapes are interpolated from it.
-    settings = Dinov2Config(**{"image_size": max(size)} | fields)
-    return Dinov2Model(settings)
+    fields: dict[str, Any] = {"image_size": max(size)}
+    if isinstance(config, str):
+        name = config.removeprefix(_PUBLISHER)
+        if name != config:
+            fields["image_size"] = _PUBLISHED_IMAGE_SIZE
+        config = SIZES.get(name)
+    if config is None:
+        raise ValueError(
+            "Dinov2 with pretrained=None needs to know its size; give config as one of "
+            f"{', '.join(SIZES)}, as {_PUBLISHER}large and so on, or as fields such as hidden_size "
+            "and num_hidden_layers."
+        )
+    return Dinov2Model(Dinov2Config(**fields | dict(config)))
 
 
 def _from_pretrained(

@@ -126,6 +126,19 @@ def test_named_sizes_have_the_published_numbers_of_parameters(name, millions):
     assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=2e-3)
 
 
+def test_a_published_name_without_weights_has_room_for_them():
+    with torch.device("meta"):
+        empty = Dinov2(pretrained=None, config="facebook/dinov2-small", image_size=224)
+        fresh = Dinov2(pretrained=None, config="small", image_size=224)
+    assert empty.vit.embeddings.position_embeddings.shape == (1, 37 * 37 + 1, 384)
+    assert fresh.vit.embeddings.position_embeddings.shape == (1, 16 * 16 + 1, 384)
+
+
+def test_a_model_without_a_mask_token_builds():
+    model = backbone(config=SMALL | {"use_mask_token": False})
+    assert all(p.requires_grad for p in model.parameters())
+
+
 def test_pretrained_weights_are_loaded_and_reported(folder):
     said = []
     model = backbone(pretrained=str(folder), config=None, report=said.append)
@@ -156,8 +169,8 @@ def test_missing_weights_are_never_replaced_by_random_ones(monkeypatch, tmp_path
     ("arguments", "sentence"),
     [
         ({"image_size": (32, 36)}, r"no multiple of its 8 px patches; the nearest is \(32, 32\)"),
-        ({"config": None}, "needs a size and config is None; give one of small, base"),
-        ({"config": "tiny"}, "config is 'tiny'; give one of small, base"),
+        ({"config": None}, "needs to know its size; give config as one of small, base"),
+        ({"config": "tiny"}, "needs to know its size; give config as one of small, base"),
         ({"stem": "patch"}, "stem is 'patch'; it can be 'linear' or 'conv'"),
         ({"attention": "flash"}, "attention is 'flash'; it can be 'sdpa' or 'eager'"),
     ],
