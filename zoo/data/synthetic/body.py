@@ -13,6 +13,8 @@ from zoo.mano.procedural.appearance import RING_DISTANCE, SIDE, texel_barycentri
 
 SKIN, CLOTH, THING = 0, 1, 2
 CLIP_ROWS = 64  # rows of texels that every clip paints anew
+MORE_ARM = 0.45  # m added to the forearm, which would else end inside some pictures
+NEAREST_ELBOW = 0.06  # m from the lens
 _NUM_RINGS = len(RING_DISTANCE)
 
 
@@ -75,6 +77,7 @@ class Body:
         mirrored: give its mirror image (x changes sign).
         """
         skin = self.hand.with_forearm(vertices, orient, bend)
+        _lengthen(skin)
         parts = [Mesh(skin, self.hand.faces, self._rows[mirrored], self._skin)]
         if sleeve is not None:
             parts.append(self._sleeve(skin, sleeve))
@@ -98,6 +101,15 @@ class Body:
         rows = self.first_clip_row + sleeve.rows[: len(faces)]
         material = np.full(len(faces), CLOTH, np.int8)
         return Mesh(np.concatenate([tube, pole]), faces, rows, material)
+
+
+def _lengthen(skin: np.ndarray) -> None:
+    """Carry the elbow out of the picture, in place, but never past the lens."""
+    elbow, before = skin[-1 - 2 * SIDE :], skin[-1 - 3 * SIDE : -1 - 2 * SIDE]
+    way = elbow[-1] - before.mean(0)
+    way /= np.sqrt((way**2).sum())
+    room = (elbow[:, 2].min() - NEAREST_ELBOW) / -way[2] if way[2] < 0 else MORE_ARM
+    elbow += way * np.clip(room, 0, MORE_ARM)
 
 
 def _sleeve_faces() -> np.ndarray:

@@ -17,7 +17,8 @@ class PosableHand:
         """asset: any hand in MANO's layout."""
         self._vertices = asset.v_template.astype(np.float64)
         self._shapes = asset.shapedirs.reshape(-1, 10).astype(np.float64)
-        self._poses = asset.posedirs.reshape(-1, 135).astype(np.float64)
+        # Correctives are millimetres: single precision keeps them to a nanometre.
+        self._poses = asset.posedirs.reshape(-1, 135).astype(np.float32)
         self._weights = asset.weights.astype(np.float64)
         self._joints = np.asarray(asset.joint_regressor, np.float64)
         self._parents = asset.parents
@@ -31,7 +32,8 @@ class PosableHand:
         """
         shaped = self._vertices + (self._shapes @ betas).reshape(-1, 3)
         rest = self._joints @ shaped
-        bent = shaped + (self._poses @ (rotmats[1:] - np.eye(3)).ravel()).reshape(-1, 3)
+        bend = (rotmats[1:] - np.eye(3)).ravel().astype(np.float32)
+        bent = shaped + (self._poses @ bend).reshape(-1, 3)
         turns, places = [rotmats[0]], [rest[0]]
         for k, parent in enumerate(self._parents[1:], 1):
             turns.append(turns[parent] @ rotmats[k])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from zoo.contracts import NUM_VERTICES
 from zoo.data.synthetic import shade
 from zoo.data.synthetic.appearance import NUM_TONE_CURVES, Look
 from zoo.data.synthetic.backgrounds import BackgroundBank
@@ -15,6 +16,7 @@ from zoo.data.synthetic.body import Body, Mesh, joined
 from zoo.data.synthetic.props import Prop
 from zoo.data.synthetic.scene import Scene, see
 from zoo.geometry.raster import rasterize_into
+from zoo.mano.procedural.appearance import SIDE
 
 SAMPLES = 2  # along each side of a pixel
 NUM_BACKGROUNDS, SPARE = 64, 96
@@ -23,6 +25,7 @@ _SHADOW_BIAS = 0.003  # m
 _CREASE = 0.010  # m; how far around a point its surroundings take light away
 _SKIN_WRAP = (0.24, 0.12, 0.09)
 _GRAIN_SPARE = 64
+_COARSE = 4  # px; shadows on the background are soft
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Renderer:
         window = self._rasterize(mesh, scene.intrinsics)
         background = self._background(look)
         self._shade(mesh, look, background, window, scene.intrinsics[0, 0])
-        out = self._develop(window, look, self._shadowed(background, window, look), rng)
+        out = self._develop(window, look, background, rng)
         return out[:, ::-1] if scene.is_left else out
 
     def _rasterize(self, mesh: Mesh, intrinsics: np.ndarray) -> _Window:
@@ -103,51 +106,52 @@ class Renderer:
         points = mesh.vertices.astype(np.float32)
         normals = np.empty_like(points)
         shade.vertex_normals(points, mesh.faces, normals)
-        lamp = _lamp(points, look.light)
-        shade.shadow_map(points @ lamp[:, :3].T + lamp[:, 3], mesh.faces, self._shadows)
-        lamp[2, 3] -= _SHADOW_BIAS
+        lamp, seen = _lamp(points, look.light)
+        shade.shadow_map(seen, mesh.faces, self._shadows)
+        around, crease = _surroundings(window.depth, points, focal)
         shade.shade(
             points,
             normals,
             mesh.faces,
             mesh.rows,
             mesh.material,
+            window.depth,
             window.face_id,
             window.barycentric,
+            around,
+            crease,
             self.body.texels,
             _materials(look),
             _lights(look, background),
             self._shadows,
             lamp,
-            _openness(window.depth, focal),
+            SAMPLES,
             window.colour,
         )
 
     def _background(self, look: Look) -> np.ndarray:
         which, x, y, flipped = look.background
         image = self._backgrounds[which][y : y + self.size, x : x + self.size]
-        image = image[:, ::-1] if flipped else image
-        return image * np.float32(look.background_gain)
+        return image[:, ::-1] if flipped else image
 
-    def _shadowed(self, background: np.ndarray, window: _Window, look: Look) -> np.ndarray:
-        """The background with a soft shadow of what stands before it."""
+    def _shadow(self, window: _Window, look: Look) -> np.ndarray:
+        """(S, S) how much of the background's light the mesh before it takes."""
         strength, across, down = look.shadow
-        mask = np.zeros((self.size, self.size), np.float32)
-        cover = (window.face_id[::SAMPLES, ::SAMPLES] >= 0).astype(np.float32)
-        high, wide = cover.shape
-        mask[window.top : window.top + high, window.left : window.left + wide] = cover
-        small = cv2.resize(mask, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        small = cv2.GaussianBlur(small, (0, 0), max(1.0, 0.012 * self.size))
-        shift = np.float32([[4, 0, across * self.size], [0, 4, down * self.size]])
-        dark = cv2.warpAffine(small, shift, (self.size, self.size), flags=cv2.INTER_LINEAR)
-        return background * (1 - np.float32(strength) * dark)[..., None]
+        mask = np.zeros((self.size // _COARSE + 1, self.size // _COARSE + 1), np.float32)
+        step = SAMPLES * _COARSE
+        cover = window.face_id[::step, ::step] >= 0
+        top, left = window.top // _COARSE, window.left // _COARSE
+        spot = mask[top : top + cover.shape[0], left : left + cover.shape[1]]
+        spot[:] = cover[: spot.shape[0], : spot.shape[1]] * strength
+        soft = cv2.GaussianBlur(mask, (0, 0), max(1.0, 0.05 * self.size / _COARSE))
+        place = np.float32([[_COARSE, 0, across * self.size], [0, _COARSE, down * self.size]])
+        return cv2.warpAffine(soft, place, (self.size, self.size), flags=cv2.INTER_LINEAR)
 
     def _develop(
         self, window: _Window, look: Look, background: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         out = np.empty((self.size, self.size, 3), np.uint8)
         y, x = rng.integers(_GRAIN_SPARE, size=2)
-        grain = self._grain[y : y + self.size, x : x + self.size] * np.float32(look.noise)
         shade.develop(
             window.colour,
             window.face_id,
@@ -155,27 +159,37 @@ class Renderer:
             window.top,
             SAMPLES,
             background,
+            np.float32(look.background_gain),
+            self._shadow(window, look),
             look.balance.astype(np.float32),
             np.float32(look.vignette),
             self._curves[look.tone_curve],
-            grain,
+            self._grain[y : y + self.size, x : x + self.size],
+            np.float32(look.noise),
             out,
         )
         return cv2.GaussianBlur(out, (0, 0), look.blur) if look.blur > 0.25 else out
 
 
-def _lamp(points: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """(3, 4) float32: camera point -> shadow map px x, px y, depth m, fitted around the mesh."""
-    aside = np.cross(light, [0, 1, 0] if abs(light[1]) < 0.9 else [1, 0, 0])
-    aside /= np.linalg.norm(aside)
-    frame = np.stack([aside, np.cross(aside, light), -light])
-    seen = points @ frame.T.astype(np.float32)
-    low, high = seen.min(0), seen.max(0)
+def _lamp(points: np.ndarray, light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the light sees: camera points to px of the shadow map, and the points there.
+
+    returns: (3, 4) float32, its depth less the bias; (V, 3) float32 px x, px y, depth m.
+    """
+    x, y, z = light.tolist()
+    aside = np.array([z, 0, -x] if abs(y) < 0.9 else [0, -z, y])  # at right angles to the light
+    u, v, w = (aside / np.sqrt((aside**2).sum())).tolist()
+    down = [v * z - w * y, w * x - u * z, u * y - v * x]
+    frame = np.array([[u, v, w], down, [-x, -y, -z]], np.float32)
+    seen = points @ frame.T
+    near = seen[: NUM_VERTICES + 4 * SIDE]  # the hand and its wrist; farther things cast none
+    low, high = near.min(0), near.max(0)
     scale = (_SHADOW_SIZE - 4) / max(high[0] - low[0], high[1] - low[1])
-    lamp = np.concatenate([frame, np.zeros((3, 1))], 1)
-    lamp[:2] *= scale
-    lamp[:2, 3] = 2 - low[:2] * scale
-    return lamp.astype(np.float32)
+    offset = np.array([2 - low[0] * scale, 2 - low[1] * scale, 0], np.float32)
+    scales = np.array([scale, scale, 1], np.float32)
+    lamp = np.concatenate([frame * scales[:, None], offset[:, None]], 1)
+    lamp[2, 3] -= _SHADOW_BIAS
+    return lamp, seen * scales + offset
 
 
 def _lights(look: Look, background: np.ndarray) -> np.ndarray:
@@ -193,16 +207,14 @@ def _materials(look: Look) -> np.ndarray:
     return np.array([skin, cloth, thing], np.float32)
 
 
-def _openness(depth: np.ndarray, focal: float) -> np.ndarray:
-    """(h, w) share of light from all around that reaches a sample: less where it lies in a crease.
+def _surroundings(
+    depth: np.ndarray, points: np.ndarray, focal: float
+) -> tuple[np.ndarray, np.float32]:
+    """(h, w) m mean depth about each sample, and how far behind it a crease lies.
 
-    A sample that lies behind the mean of its neighbourhood has walls around it.
+    What is empty counts as lying a little behind the hand, so that outlines do not darken.
     """
-    seen = np.isfinite(depth)
-    if not seen.any():
-        return np.ones_like(depth)
-    middle = float(np.median(depth[seen]))
-    solid = np.where(seen, depth, middle + 0.1)
+    middle = float(points[:NUM_VERTICES, 2].mean())
     reach = max(3, int(focal * SAMPLES * _CREASE / middle)) | 1
-    around = cv2.blur(np.minimum(solid, middle + 0.03), (2 * reach + 1, 2 * reach + 1))
-    return 1 - 0.75 * ((np.minimum(solid, middle + 0.03) - around) / _CREASE).clip(0, 1)
+    solid = np.minimum(depth, np.float32(middle + 0.03))
+    return cv2.blur(solid, (2 * reach + 1, 2 * reach + 1)), np.float32(_CREASE)

@@ -95,97 +95,162 @@ def shade(
     faces,
     rows,
     material,
+    depth,
     face_id,
     barycentric,
+    around,
+    crease,
     texels,
     materials,
     light,
     shadows,
     lamp,
-    occlusion,
+    samples,
     out,
 ):  # pragma: no cover
     """Linear RGB of every seen sample into `out` (h, w, 3).
 
     points, normals: (V, 3), camera. rows, material: (F,) each face's texels and material.
     lamp: (3, 4) camera point -> shadow map px x, px y, depth less its bias.
-    occlusion: (h, w) share of the surroundings' light that arrives.
+    around: (h, w) m, mean depth near a sample; one that lies `crease` m behind it is in a crease.
+    samples: along each side of a pixel; those of one face in one pixel share their colour.
     """
     height, width = face_id.shape
-    steps = TEXEL_STEPS
-    lx, ly, lz = light[DIRECTION, 0], light[DIRECTION, 1], light[DIRECTION, 2]
-    gx0, gy0, gz0 = light[FILL_DIRECTION, 0], light[FILL_DIRECTION, 1], light[FILL_DIRECTION, 2]
-    for y in range(height):
-        for x in range(width):
-            f = face_id[y, x]
-            if f < 0:
-                continue
-            w0, w1 = barycentric[y, x, 0], barycentric[y, x, 1]
-            w2 = 1 - w0 - w1
-            a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-            px = w0 * points[a, 0] + w1 * points[b, 0] + w2 * points[c, 0]
-            py = w0 * points[a, 1] + w1 * points[b, 1] + w2 * points[c, 1]
-            pz = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
-            nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
-            ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
-            nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
-            inverse = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-20))
-            nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-            # The texels of a face form a triangle: interpolate in the small one that is hit.
-            gx = max(np.float32(0), min(w1 * steps, np.float32(steps - 1e-3)))
-            gy = max(np.float32(0), min(w2 * steps, np.float32(steps - 1e-3)))
-            i, j = int(gx), int(gy)
-            if i + j > steps - 1:
-                i = max(0, steps - 1 - j)
-            fx, fy = min(np.float32(1), gx - i), gy - j
-            low = j * (steps + 1) - j * (j - 1) // 2 + i
-            high = (j + 1) * (steps + 1) - (j + 1) * j // 2 + i
-            first, t1, t2 = low, fx, fy
-            if fx + fy > 1 and i + j < steps - 1:
-                first, t1, t2 = high + 1, 1 - fx, 1 - fy
-                low, high = high - 1, low + 1
-            t0 = 1 - t1 - t2
-            texel = texels[rows[f]]
-            kind = materials[material[f]]
-            # Light.
-            inverse = 1 / np.sqrt(px * px + py * py + pz * pz)
-            vx, vy, vz = -px * inverse, -py * inverse, -pz * inverse
-            facing = nx * lx + ny * ly + nz * lz
-            lit = _lit(shadows, lamp, px, py, pz) if facing > np.float32(-0.25) else np.float32(0)
-            up = np.float32(0.5) - np.float32(0.5) * ny
-            open_sky = occlusion[y, x]
-            filled = max(np.float32(0), nx * gx0 + ny * gy0 + nz * gz0)
-            gleam = np.float32(0)
-            if facing > 0 and lit > 0 and kind[3] > 0:
-                hx, hy, hz = vx + lx, vy + ly, vz + lz
-                inverse = 1 / np.sqrt(hx * hx + hy * hy + hz * hz + np.float32(1e-20))
-                half = max(np.float32(0), (nx * hx + ny * hy + nz * hz) * inverse)
-                gloss = np.float32(0.35) + np.float32(2.2) * texel[first, 3]
-                gleam = kind[3] * half ** kind[4] * gloss * lit
-            for k in range(3):
-                albedo = t0 * texel[first, k] + t1 * texel[low + 1, k] + t2 * texel[high, k]
-                wrap = kind[5 + k]  # light that went through skin comes out past the terminator
-                diffuse = max(np.float32(0), (facing + wrap) / (1 + wrap)) * (
-                    lit + (1 - lit) * wrap * np.float32(0.25)
+    faces_here = np.empty(samples * samples, np.int32)
+    for top in range(0, height, samples):
+        for left in range(0, width, samples):
+            for n in range(samples * samples):
+                y, x = top + n // samples, left + n % samples
+                f = face_id[y, x]
+                faces_here[n] = f
+                if f < 0:
+                    continue
+                shared = False
+                for m in range(n):
+                    if faces_here[m] == f:
+                        ty, tx = top + m // samples, left + m % samples
+                        out[y, x, 0], out[y, x, 1] = out[ty, tx, 0], out[ty, tx, 1]
+                        out[y, x, 2] = out[ty, tx, 2]
+                        shared = True
+                        break
+                if shared:
+                    continue
+                behind = (depth[y, x] - around[y, x]) / crease
+                openness = 1 - np.float32(0.75) * min(np.float32(1), max(np.float32(0), behind))
+                out[y, x, 0], out[y, x, 1], out[y, x, 2] = _seen(
+                    points,
+                    normals,
+                    faces[f],
+                    barycentric[y, x, 0],
+                    barycentric[y, x, 1],
+                    texels[rows[f]],
+                    materials[material[f]],
+                    light,
+                    shadows,
+                    lamp,
+                    openness,
                 )
-                around = light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * up
-                around = (around + light[FILL, k] * filled) * open_sky
-                key = light[KEY, k] * (np.float32(0.5) + np.float32(0.5) * open_sky)
-                out[y, x, k] = albedo * kind[k] * (key * diffuse + around) + gleam * key
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def _seen(
+    points, normals, corners, w0, w1, texel, kind, light, shadows, lamp, openness
+):  # pragma: no cover
+    """Linear RGB of one point of a face."""
+    half = np.float32(0.5)
+    w2 = 1 - w0 - w1
+    a, b, c = corners[0], corners[1], corners[2]
+    px = w0 * points[a, 0] + w1 * points[b, 0] + w2 * points[c, 0]
+    py = w0 * points[a, 1] + w1 * points[b, 1] + w2 * points[c, 1]
+    pz = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
+    nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
+    ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
+    nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
+    inverse = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-20))
+    nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
+    lx, ly, lz = light[DIRECTION, 0], light[DIRECTION, 1], light[DIRECTION, 2]
+    facing = nx * lx + ny * ly + nz * lz
+    lit = _lit(shadows, lamp, px, py, pz) if facing > np.float32(-0.25) else np.float32(0)
+    filled = nx * light[FILL_DIRECTION, 0] + ny * light[FILL_DIRECTION, 1]
+    filled = max(np.float32(0), filled + nz * light[FILL_DIRECTION, 2])
+    first, second, third, t1, t2 = _texel(w1, w2)
+    gleam = np.float32(0)
+    if facing > 0 and lit > 0 and kind[3] > 0:
+        inverse = 1 / np.sqrt(px * px + py * py + pz * pz)
+        hx, hy, hz = lx - px * inverse, ly - py * inverse, lz - pz * inverse
+        inverse = 1 / np.sqrt(hx * hx + hy * hy + hz * hz + np.float32(1e-20))
+        between = max(np.float32(0), (nx * hx + ny * hy + nz * hz) * inverse)
+        gloss = np.float32(0.35) + np.float32(2.2) * texel[first, 3]
+        gleam = kind[3] * between ** kind[4] * gloss * lit
+    r = _mix(0, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
+    g = _mix(1, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
+    b = _mix(2, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
+    direct = half + half * openness
+    r += gleam * light[KEY, 0] * direct
+    g += gleam * light[KEY, 1] * direct
+    b += gleam * light[KEY, 2] * direct
+    return r, g, b
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def _texel(w1, w2):  # pragma: no cover
+    """The three texels around a point of a face, and the weights of the last two."""
+    steps = TEXEL_STEPS
+    most = np.float32(steps - 1e-3)
+    gx = max(np.float32(0), min(w1 * steps, most))
+    gy = max(np.float32(0), min(w2 * steps, most))
+    i, j = int(gx), int(gy)
+    if i + j > steps - 1:
+        i = max(0, steps - 1 - j)
+    fx, fy = min(np.float32(1), gx - i), gy - j
+    low = j * (steps + 1) - j * (j - 1) // 2 + i
+    high = (j + 1) * (steps + 1) - (j + 1) * j // 2 + i
+    if fx + fy > 1 and i + j < steps - 1:  # the upper of the two small triangles
+        return high + 1, high, low + 1, 1 - fx, 1 - fy
+    return low, low + 1, high, fx, fy
+
+
+@numba.njit(cache=True, fastmath=True, inline="always")
+def _mix(
+    k, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness
+):  # pragma: no cover
+    """One colour channel without its highlight."""
+    albedo = (1 - t1 - t2) * texel[first, k] + t1 * texel[second, k] + t2 * texel[third, k]
+    wrap = kind[5 + k]  # light that went through skin comes out past the terminator
+    diffuse = max(np.float32(0), (facing + wrap) / (1 + wrap))
+    diffuse *= lit + (1 - lit) * wrap * np.float32(0.25)
+    half = np.float32(0.5)
+    sky = light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * (half - half * ny)
+    sky = (sky + light[FILL, k] * filled) * openness
+    return albedo * kind[k] * (light[KEY, k] * (half + half * openness) * diffuse + sky)
 
 
 @numba.njit(cache=True, fastmath=True)
 def develop(
-    colour, face_id, left, top, samples, background, balance, vignette, curve, noise, out
+    colour,
+    face_id,
+    left,
+    top,
+    samples,
+    background,
+    gain,
+    shadow,
+    balance,
+    vignette,
+    curve,
+    grain,
+    noise,
+    out,
 ):  # pragma: no cover
     """Samples over a background to an (S, S, 3) uint8 picture: coverage, lens, tones and grain.
 
     colour, face_id: of the window whose first sample belongs to picture px (left, top).
-    samples: along each side of a pixel. balance: (3,) factors. curve: (CURVE_SIZE + 1,) of 255.
+    samples: along each side of a pixel. gain, shadow (S, S): brightness of the background.
+    balance: (3,) factors. curve: (CURVE_SIZE + 1,) of 255. grain (S, S, 3) counts `noise` times.
     """
     height, width = out.shape[:2]
     high, wide = face_id.shape[0] // samples, face_id.shape[1] // samples
-    share = np.float32(1 / samples**2)
+    half, share = np.float32(0.5), np.float32(1 / samples**2)
     for y in range(height):
         for x in range(width):
             r = g = b = cover = np.float32(0)
@@ -199,16 +264,14 @@ def develop(
                             r += share * colour[sy, sx, 0]
                             g += share * colour[sy, sx, 1]
                             b += share * colour[sy, sx, 2]
-            dx, dy = (
-                np.float32(x) / width - np.float32(0.5),
-                np.float32(y) / height - np.float32(0.5),
-            )
+            dx, dy = np.float32(x) / width - half, np.float32(y) / height - half
             lens = 1 - 2 * vignette * (dx * dx + dy * dy)
+            through = (1 - cover) * gain * (1 - shadow[y, x])
             for k in range(3):
                 value = r if k == 0 else g if k == 1 else b
-                value = (value + (1 - cover) * background[y, x, k]) * balance[k] * lens
+                value = (value + through * background[y, x, k]) * balance[k] * lens
                 value = min(np.float32(1), max(np.float32(0), value))
-                grey = curve[int(value * CURVE_SIZE)] + noise[y, x, k] + np.float32(0.5)
+                grey = curve[int(value * CURVE_SIZE)] + noise * grain[y, x, k] + half
                 out[y, x, k] = np.uint8(min(np.float32(255), max(np.float32(0), grey)))
 
 
