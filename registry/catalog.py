@@ -77,7 +77,14 @@ pixel_augmentations = Slot(
 )
 crops = Slot("crop", {"hand": "zoo.augment.crop:HandCrop"}, protocol="")
 datasets = Slot("dataset", {}, protocol="")
-converters = Slot("converter", {}, protocol="")
+converters = Slot(
+    "converter",
+    {
+        "freihand_coco": "zoo.data.converters.freihand_coco:FreiHandCoco",
+        "interhand26m": "zoo.data.converters.interhand26m:InterHand26M",
+    },
+    protocol="",
+)
 metrics = Slot(
     "metric",
     {
