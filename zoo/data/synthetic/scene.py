@@ -30,17 +30,13 @@ class Scene:
     is_left: bool
     betas: np.ndarray  # (10,)
     rotvecs: np.ndarray  # (T, 16, 3) rad, absolute
+    orient: np.ndarray  # (T, 3, 3) the first of them, wrist to camera
     transl: np.ndarray  # (T, 3) m
     vertices: np.ndarray  # (T, 778, 3) m
     joints: np.ndarray  # (T, 21, 3) m
     intrinsics: np.ndarray  # (3, 3) px
     timestamps: np.ndarray  # (T,) int64 ns
     frame_rate: float | None  # per second; None for a single picture
-
-    @property
-    def orient(self) -> np.ndarray:
-        """(T, 3, 3) rotation of the wrist into the camera frame."""
-        return Rotation.from_rotvec(self.rotvecs[:, 0]).as_matrix()
 
     @property
     def keypoints(self) -> np.ndarray:
@@ -63,8 +59,8 @@ def draw_scene(
 ) -> Scene:
     """A random scene of T = `frames` pictures of `image_size` squared.
 
-    Every choice comes from `rng` and from arithmetic that does not depend on the machine's linear
-    algebra, so one seed means one scene everywhere.
+    Every choice comes from `rng` and never from a rounded result of linear algebra, so one seed
+    means one scene on every machine, to the last bits of its numbers.
     """
     is_left = bool(rng.random() < 0.5)
     betas = rng.standard_normal(10).clip(-2.5, 2.5)
@@ -74,10 +70,8 @@ def draw_scene(
     ray, depth = _where(rng)
     orient = _orientations(rng, times, ray)
     rotvecs = np.concatenate([orient.as_rotvec()[:, None], fingers.reshape(frames, 15, 3)], 1)
-    posed = [
-        hand.pose(r, betas)
-        for r in Rotation.from_rotvec(rotvecs.reshape(-1, 3)).as_matrix().reshape(frames, 16, 3, 3)
-    ]
+    rotmats = Rotation.from_rotvec(rotvecs.reshape(-1, 3)).as_matrix().reshape(-1, 16, 3, 3)
+    posed = [hand.pose(turns, betas) for turns in rotmats]
     vertices, joints = (np.stack(part) for part in zip(*posed, strict=True))
     middle = (joints.max(1) + joints.min(1)) / 2
     transl = depth * ray - middle[:1] + _wander(rng, times, 0.03 * min(1.0, depth / 0.5))
@@ -87,6 +81,7 @@ def draw_scene(
         is_left=is_left,
         betas=betas,
         rotvecs=rotvecs,
+        orient=rotmats[:, 0],
         transl=transl,
         vertices=vertices,
         joints=joints,

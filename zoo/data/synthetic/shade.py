@@ -15,6 +15,10 @@ from zoo.mano.procedural.appearance import TEXEL_STEPS
 # Rows of the light array: directions towards the two lights, and four colours.
 DIRECTION, FILL_DIRECTION, KEY, FILL, SKY, GROUND = range(6)
 CURVE_SIZE = 4096
+# numba makes a double of a float32 and a whole number, and doubles are slow here.
+ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
+TINY = np.float32(1e-20)
+STEPS = np.float32(TEXEL_STEPS)
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -39,7 +43,7 @@ def vertex_normals(points, faces, out):  # pragma: no cover
             out[v, 1] += ny
             out[v, 2] += nz
     for v in range(out.shape[0]):
-        length = np.sqrt(out[v, 0] ** 2 + out[v, 1] ** 2 + out[v, 2] ** 2) + np.float32(1e-20)
+        length = np.sqrt(out[v, 0] ** 2 + out[v, 1] ** 2 + out[v, 2] ** 2) + TINY
         out[v, 0] /= length
         out[v, 1] /= length
         out[v, 2] /= length
@@ -60,14 +64,18 @@ def shadow_map(points, faces, out):  # pragma: no cover
             continue
         left, right = max(0, int(np.ceil(min(x0, x1, x2)))), min(size - 1, int(max(x0, x1, x2)))
         top, bottom = max(0, int(np.ceil(min(y0, y1, y2)))), min(size - 1, int(max(y0, y1, y2)))
+        scale, first = ONE / area, np.float32(left)
+        step0, step1 = (y1 - y2) * scale, (y2 - y0) * scale
         for y in range(top, bottom + 1):
+            py = np.float32(y)
+            row0 = ((x1 - first) * (y2 - py) - (x2 - first) * (y1 - py)) * scale
+            row1 = ((x2 - first) * (y0 - py) - (x0 - first) * (y2 - py)) * scale
             for x in range(left, right + 1):
-                w0 = ((x1 - x) * (y2 - y) - (x2 - x) * (y1 - y)) / area
-                w1 = ((x2 - x) * (y0 - y) - (x0 - x) * (y2 - y)) / area
-                w2 = 1 - w0 - w1
-                if w0 >= 0 and w1 >= 0 and w2 >= 0:
-                    z = w0 * z0 + w1 * z1 + w2 * z2
-                    out[y, x] = min(out[y, x], z)
+                along = np.float32(x - left)
+                w0, w1 = row0 + step0 * along, row1 + step1 * along
+                w2 = ONE - w0 - w1
+                if w0 >= ZERO and w1 >= ZERO and w2 >= ZERO:
+                    out[y, x] = min(out[y, x], w0 * z0 + w1 * z1 + w2 * z2)
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
@@ -79,13 +87,13 @@ def _lit(shadows, lamp, px, py, pz):  # pragma: no cover
     z = lamp[2, 0] * px + lamp[2, 1] * py + lamp[2, 2] * pz + lamp[2, 3]
     ix, iy = int(np.floor(x)), int(np.floor(y))
     if ix < 0 or iy < 0 or ix >= size - 1 or iy >= size - 1:
-        return np.float32(1)
-    fx, fy = x - ix, y - iy
+        return ONE
+    fx, fy = x - np.float32(ix), y - np.float32(iy)
     a = np.float32(z < shadows[iy, ix])
     b = np.float32(z < shadows[iy, ix + 1])
     c = np.float32(z < shadows[iy + 1, ix])
     d = np.float32(z < shadows[iy + 1, ix + 1])
-    return (1 - fy) * (a + fx * (b - a)) + fy * (c + fx * (d - c))
+    return (ONE - fy) * (a + fx * (b - a)) + fy * (c + fx * (d - c))
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -136,7 +144,7 @@ def shade(
                 if shared:
                     continue
                 behind = (depth[y, x] - around[y, x]) / crease
-                openness = 1 - np.float32(0.75) * min(np.float32(1), max(np.float32(0), behind))
+                openness = ONE - np.float32(0.75) * min(ONE, max(ZERO, behind))
                 out[y, x, 0], out[y, x, 1], out[y, x, 2] = _seen(
                     points,
                     normals,
@@ -157,8 +165,7 @@ def _seen(
     points, normals, corners, w0, w1, texel, kind, light, shadows, lamp, openness
 ):  # pragma: no cover
     """Linear RGB of one point of a face."""
-    half = np.float32(0.5)
-    w2 = 1 - w0 - w1
+    w2 = ONE - w0 - w1
     a, b, c = corners[0], corners[1], corners[2]
     px = w0 * points[a, 0] + w1 * points[b, 0] + w2 * points[c, 0]
     py = w0 * points[a, 1] + w1 * points[b, 1] + w2 * points[c, 1]
@@ -166,26 +173,26 @@ def _seen(
     nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
     ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
     nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
-    inverse = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-20))
+    inverse = ONE / np.sqrt(nx * nx + ny * ny + nz * nz + TINY)
     nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
     lx, ly, lz = light[DIRECTION, 0], light[DIRECTION, 1], light[DIRECTION, 2]
     facing = nx * lx + ny * ly + nz * lz
-    lit = _lit(shadows, lamp, px, py, pz) if facing > np.float32(-0.25) else np.float32(0)
+    lit = _lit(shadows, lamp, px, py, pz) if facing > np.float32(-0.25) else ZERO
     filled = nx * light[FILL_DIRECTION, 0] + ny * light[FILL_DIRECTION, 1]
-    filled = max(np.float32(0), filled + nz * light[FILL_DIRECTION, 2])
+    filled = max(ZERO, filled + nz * light[FILL_DIRECTION, 2])
     first, second, third, t1, t2 = _texel(w1, w2)
-    gleam = np.float32(0)
-    if facing > 0 and lit > 0 and kind[3] > 0:
-        inverse = 1 / np.sqrt(px * px + py * py + pz * pz)
+    gleam = ZERO
+    if facing > ZERO and lit > ZERO and kind[3] > ZERO:
+        inverse = ONE / np.sqrt(px * px + py * py + pz * pz)
         hx, hy, hz = lx - px * inverse, ly - py * inverse, lz - pz * inverse
-        inverse = 1 / np.sqrt(hx * hx + hy * hy + hz * hz + np.float32(1e-20))
-        between = max(np.float32(0), (nx * hx + ny * hy + nz * hz) * inverse)
+        inverse = ONE / np.sqrt(hx * hx + hy * hy + hz * hz + TINY)
+        between = max(ZERO, (nx * hx + ny * hy + nz * hz) * inverse)
         gloss = np.float32(0.35) + np.float32(2.2) * texel[first, 3]
         gleam = kind[3] * between ** kind[4] * gloss * lit
     r = _mix(0, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
     g = _mix(1, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
     b = _mix(2, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
-    direct = half + half * openness
+    direct = HALF + HALF * openness
     r += gleam * light[KEY, 0] * direct
     g += gleam * light[KEY, 1] * direct
     b += gleam * light[KEY, 2] * direct
@@ -195,18 +202,16 @@ def _seen(
 @numba.njit(cache=True, fastmath=True, inline="always")
 def _texel(w1, w2):  # pragma: no cover
     """The three texels around a point of a face, and the weights of the last two."""
-    steps = TEXEL_STEPS
-    most = np.float32(steps - 1e-3)
-    gx = max(np.float32(0), min(w1 * steps, most))
-    gy = max(np.float32(0), min(w2 * steps, most))
+    most = STEPS - np.float32(1e-3)
+    gx, gy = max(ZERO, min(w1 * STEPS, most)), max(ZERO, min(w2 * STEPS, most))
     i, j = int(gx), int(gy)
-    if i + j > steps - 1:
-        i = max(0, steps - 1 - j)
-    fx, fy = min(np.float32(1), gx - i), gy - j
-    low = j * (steps + 1) - j * (j - 1) // 2 + i
-    high = (j + 1) * (steps + 1) - (j + 1) * j // 2 + i
-    if fx + fy > 1 and i + j < steps - 1:  # the upper of the two small triangles
-        return high + 1, high, low + 1, 1 - fx, 1 - fy
+    if i + j > TEXEL_STEPS - 1:
+        i = max(0, TEXEL_STEPS - 1 - j)
+    fx, fy = min(ONE, gx - np.float32(i)), gy - np.float32(j)
+    low = j * (TEXEL_STEPS + 1) - j * (j - 1) // 2 + i
+    high = (j + 1) * (TEXEL_STEPS + 1) - (j + 1) * j // 2 + i
+    if fx + fy > ONE and i + j < TEXEL_STEPS - 1:  # the upper of the two small triangles
+        return high + 1, high, low + 1, ONE - fx, ONE - fy
     return low, low + 1, high, fx, fy
 
 
@@ -215,14 +220,13 @@ def _mix(
     k, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness
 ):  # pragma: no cover
     """One colour channel without its highlight."""
-    albedo = (1 - t1 - t2) * texel[first, k] + t1 * texel[second, k] + t2 * texel[third, k]
+    albedo = (ONE - t1 - t2) * texel[first, k] + t1 * texel[second, k] + t2 * texel[third, k]
     wrap = kind[5 + k]  # light that went through skin comes out past the terminator
-    diffuse = max(np.float32(0), (facing + wrap) / (1 + wrap))
-    diffuse *= lit + (1 - lit) * wrap * np.float32(0.25)
-    half = np.float32(0.5)
-    sky = light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * (half - half * ny)
+    diffuse = max(ZERO, (facing + wrap) / (ONE + wrap))
+    diffuse *= lit + (ONE - lit) * wrap * np.float32(0.25)
+    sky = light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * (HALF - HALF * ny)
     sky = (sky + light[FILL, k] * filled) * openness
-    return albedo * kind[k] * (light[KEY, k] * (half + half * openness) * diffuse + sky)
+    return albedo * kind[k] * (light[KEY, k] * (HALF + HALF * openness) * diffuse + sky)
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -250,10 +254,12 @@ def develop(
     """
     height, width = out.shape[:2]
     high, wide = face_id.shape[0] // samples, face_id.shape[1] // samples
-    half, share = np.float32(0.5), np.float32(1 / samples**2)
+    share = np.float32(1 / samples**2)
+    across, down = ONE / np.float32(width), ONE / np.float32(height)
+    grey_steps, white = np.float32(CURVE_SIZE), np.float32(255)
     for y in range(height):
         for x in range(width):
-            r = g = b = cover = np.float32(0)
+            r = g = b = cover = ZERO
             u, v = x - left, y - top
             if 0 <= u < wide and 0 <= v < high:
                 for j in range(samples):
@@ -264,15 +270,15 @@ def develop(
                             r += share * colour[sy, sx, 0]
                             g += share * colour[sy, sx, 1]
                             b += share * colour[sy, sx, 2]
-            dx, dy = np.float32(x) / width - half, np.float32(y) / height - half
-            lens = 1 - 2 * vignette * (dx * dx + dy * dy)
-            through = (1 - cover) * gain * (1 - shadow[y, x])
+            dx, dy = np.float32(x) * across - HALF, np.float32(y) * down - HALF
+            lens = ONE - (vignette + vignette) * (dx * dx + dy * dy)
+            through = (ONE - cover) * gain * (ONE - shadow[y, x])
             for k in range(3):
                 value = r if k == 0 else g if k == 1 else b
                 value = (value + through * background[y, x, k]) * balance[k] * lens
-                value = min(np.float32(1), max(np.float32(0), value))
-                grey = curve[int(value * CURVE_SIZE)] + noise * grain[y, x, k] + half
-                out[y, x, k] = np.uint8(min(np.float32(255), max(np.float32(0), grey)))
+                value = min(ONE, max(ZERO, value))
+                grey = curve[int(value * grey_steps)] + noise * grain[y, x, k] + HALF
+                out[y, x, k] = np.uint8(min(white, max(ZERO, grey)))
 
 
 def tone_curves(count: int) -> np.ndarray:
