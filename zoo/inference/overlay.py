@@ -21,7 +21,7 @@ FINGER_COLOURS = {
 }
 WRIST_COLOUR = (245, 245, 245)
 OUTLINE = (24, 26, 30)
-SIDE_COLOURS = {"right": (0.66, 0.77, 0.90), "left": (0.93, 0.77, 0.66)}
+SIDE_COLOURS = {"right": (0.66, 0.77, 0.90), "left": (0.70, 0.86, 0.70)}
 PAPER = (246, 246, 244)
 INK = (40, 42, 48)
 _SUBPIXEL = 4  # bits of fraction that OpenCV draws with

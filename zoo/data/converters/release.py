@@ -232,6 +232,7 @@ def _claim(folder: Path, release: Release, split: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "dataset": release.dataset,
         "license": release.license,
+        "complete": True,  # written last, so whoever reads it reads a whole split
         "notice": release.notice(),
         "splits": {},
     }
