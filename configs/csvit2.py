@@ -44,6 +44,7 @@ model = dict(
         joints=dict(type="root_joints", norm="l1", unit="mm", weight=0.012),
         reprojection=dict(type="reprojection", crop_width=None, weight=0.002),
     ),
+    detach_betas=True,
     precision="bf16",
 )
 data.update(train=dict(shards=None, batch_size=32, shuffle=2000))

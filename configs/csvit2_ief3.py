@@ -10,6 +10,11 @@ with read_base():
     from .csvit2 import *
 
 model.head.update(
-    steps=3, residual=True, init="mean", representation="rot6d_columns", relative_to_mean=False
+    steps=3,
+    residual=True,
+    init="mean",
+    representation="rot6d_columns",
+    relative_to_mean=False,
+    readout_gain=0.01,
 )
 model.losses.rotations.update(kind="matrix_l1")

@@ -55,6 +55,7 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
         "losses",
         "precision",
         "supervise_earlier",
+        "detach_betas",
     ),
     "model.hand": ("asset", "tips", "joint_regressor"),
     "augmentation": ("crop", "view", "pixels"),

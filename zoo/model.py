@@ -37,7 +37,9 @@ class HandMeshModel(BaseModel):
     measured to cost 1.3 px and 0.2-1.1 mm.
 
     `supervise_earlier` adds the losses of the earlier IEF steps with that weight each; 0 trains
-    the last step alone, as both HaMeR and CS-ViT2 do.
+    the last step alone, as both HaMeR and CS-ViT2 do. With `detach_betas` the posed hand that
+    losses see passes no gradient to the shape, so only a loss on betas trains it (CS-ViT2):
+    otherwise a model that does not know the orientation yet shrinks the hand to a point.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class HandMeshModel(BaseModel):
         losses: Mapping[str, LossTerm] | None = None,
         precision: Precision = "bf16",
         supervise_earlier: float = 0.0,
+        detach_betas: bool = False,
         data_preprocessor: nn.Module | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
@@ -60,7 +63,7 @@ class HandMeshModel(BaseModel):
         self.temporal = temporal
         self.losses = nn.ModuleDict(losses or {})
         self.precision = precision
-        self.supervise_earlier = supervise_earlier
+        self.supervise_earlier, self.detach_betas = supervise_earlier, detach_betas
 
     def forward(
         self,
@@ -93,19 +96,23 @@ class HandMeshModel(BaseModel):
 
     def loss_terms(self, prediction: Prediction, target: HandTarget) -> dict[str, Tensor]:
         """Weighted terms `loss_<name>`; their sum is what is minimised."""
-        mesh = self.hand.place(prediction)
         terms = {
-            f"loss_{name}": term.weight * term(prediction, mesh, target)
-            for name, term in self.losses.items()
+            f"loss_{name}": value for name, value in self._weighted(prediction, target).items()
         }
         if self.supervise_earlier and prediction.earlier:
-            placed = [(step, self.hand.place(step)) for step in prediction.earlier]
             terms["loss_earlier"] = self.supervise_earlier * sum(
-                term.weight * term(step, step_mesh, target)
-                for step, step_mesh in placed
-                for term in self.losses.values()
+                sum(self._weighted(step, target).values()) for step in prediction.earlier
             )
         return terms
+
+    def _weighted(self, prediction: Prediction, target: HandTarget) -> dict[str, Tensor]:
+        placed = prediction
+        if self.detach_betas:
+            placed = dataclasses.replace(prediction, betas=prediction.betas.detach())
+        mesh = self.hand.place(placed)
+        return {
+            name: term.weight * term(prediction, mesh, target) for name, term in self.losses.items()
+        }
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The low-precision region; nothing with a unit may be inside."""

@@ -50,6 +50,7 @@ def build_model(config: Mapping[str, Any]) -> HandMeshModel:
         losses=parts.losses,
         precision=config["model"].get("precision", "bf16"),
         supervise_earlier=config["model"].get("supervise_earlier", 0.0),
+        detach_betas=config["model"].get("detach_betas", False),
         data_preprocessor=Preprocess(
             crop=preprocess.crop,
             view_augmentations=preprocess.view_augmentations,
