@@ -143,10 +143,23 @@ def _run(folder: Path, shards: list[_Shard], jobs: int) -> Iterator[_Shard]:
     if jobs <= 1 or len(shards) <= 1:
         yield from (_write(folder, shard) for shard in shards)
         return
-    context = multiprocessing.get_context("spawn")  # forking after torch has started may hang
-    with ProcessPoolExecutor(min(jobs, len(shards)), mp_context=context) as pool:
+    first = shards[0]
+    draw_sample(first.recipe, first.split, first.number, 0, 1)  # numba compiles once, not in each
+    with ProcessPoolExecutor(min(jobs, len(shards)), mp_context=_context()) as pool:
         for done in as_completed([pool.submit(_write, folder, shard) for shard in shards]):
             yield done.result()
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """A way to start processes: never a fork of this one, in which torch's threads may hold locks.
+
+    Where there is a fork server, it imports what rendering needs once for all.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _plan(recipe: Recipe) -> Iterator[_Shard]:
@@ -202,7 +215,7 @@ def _command(recipe: Recipe) -> str:
     train, val = recipe.split
     clips = f" --sequences {recipe.sequences} --clip-frames {recipe.clip_frames}"
     return (
-        f"zoo data synth --count {recipe.count} --image-size {recipe.image_size} "
+        f"zoo data synth FOLDER --count {recipe.count} --image-size {recipe.image_size} "
         f"--seed {recipe.seed} --split {train} {val}{clips if recipe.sequences else ''}"
     )
 
