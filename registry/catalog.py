@@ -8,6 +8,7 @@ backbones = Slot(
     "backbone",
     {
         "dinov2": "zoo.backbones.dinov2:Dinov2",
+        "vitpose": "zoo.backbones.vitpose:ViTPose",
     },
     protocol="zoo.contracts:Backbone",
 )
