@@ -70,7 +70,7 @@ def draw_surfaces(
     factor = 2 if max(x1 - x0, y1 - y0) <= SUPERSAMPLED_UNTIL else 1
     colour, cover = _shade(scene, window, factor)
     drawn = image.copy()
-    behind = image[y0:y1, x0:x1].astype(np.float64) / 255
+    behind = image[y0:y1, x0:x1].astype(np.float32) / 255
     mixed = behind * (1 - opacity * cover[..., None]) + opacity * colour
     drawn[y0:y1, x0:x1] = np.round(255 * mixed.clip(0, 1)).astype(np.uint8)
     return drawn
@@ -122,19 +122,20 @@ def _shade(
     weights = np.c_[weights[hit], 1 - weights[hit].sum(1)]
 
     def at_pixels(per_vertex: np.ndarray) -> np.ndarray:
-        return np.einsum("nk,nkc->nc", weights, per_vertex[corners])
+        values = per_vertex.astype(np.float32)
+        return sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
 
     inside = _turned_away(points, scene.faces)[face[hit]]
     normals = _unit(at_pixels(scene.normals)) * np.where(inside, -1, 1)[:, None]
     diffuse, gloss = _light(normals, _unit(-at_pixels(scene.vertices)))
     diffuse[inside] *= 0.45  # seen through the open wrist
     gloss[inside] = 0
-    picture = np.zeros((*size, 3))
+    picture = np.zeros((*size, 3), np.float32)
     picture[hit] = at_pixels(scene.colours) * diffuse[:, None] + gloss[:, None]
     picture *= _crevices(depth, hit)[..., None]
     small = (x1 - x0, y1 - y0)
     colour = cv2.resize(picture.clip(0, 1), small, interpolation=cv2.INTER_AREA)
-    return colour, cv2.resize(hit.astype(np.float64), small, interpolation=cv2.INTER_AREA)
+    return colour, cv2.resize(hit.astype(np.float32), small, interpolation=cv2.INTER_AREA)
 
 
 def _light(normals: np.ndarray, to_eye: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,8 +167,8 @@ def _crevices(depth: np.ndarray, hit: np.ndarray) -> np.ndarray:
     if not hit.any():
         return np.ones(hit.shape)
     reach = 0.03 * np.sqrt(hit.sum())
-    mask = hit.astype(np.float64)
-    filled = np.where(hit, depth, 0.0)
+    mask = hit.astype(np.float32)
+    filled = np.where(hit, depth, np.float32(0))
     near = cv2.GaussianBlur(filled, (0, 0), reach)
     near /= np.maximum(cv2.GaussianBlur(mask, (0, 0), reach), 1e-6)
     span = np.ptp(depth[hit]) + 1e-12
