@@ -1,5 +1,5 @@
 """Rendered hands with exact labels, so that training and tests need no licensed data."""
 
-from zoo.data.synthetic.write import GENERATOR, draw_sample, write_dataset
+from zoo.data.synthetic.write import draw_sample, generator, write_dataset
 
-__all__ = ["GENERATOR", "draw_sample", "write_dataset"]
+__all__ = ["draw_sample", "generator", "write_dataset"]

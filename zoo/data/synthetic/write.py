@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -32,11 +33,21 @@ from zoo.data.synthetic.props import draw_props
 from zoo.data.synthetic.render import NUM_BACKGROUNDS, SPARE, Renderer
 from zoo.data.synthetic.scene import draw_scene
 from zoo.mano.procedural import PosePrior, load
+from zoo.mano.procedural.archive import ARCHIVE
 
-GENERATOR = "clayhand-render-1"  # changes whenever the same seed would give other samples
+GENERATOR = "clayhand-render-1"  # changes whenever the same code and seed give other samples
 DATASET = "dataset.json"
 SHARD_PICTURES = 256
 SPLITS = ("train", "val")
+
+
+@cache
+def generator() -> str:
+    """What draws the samples: this code's version and the hand it draws, by its content.
+
+    A cache of rendered hands belongs to one of these; another hand's labels would not fit.
+    """
+    return f"{GENERATOR}-{hashlib.sha256(ARCHIVE.read_bytes()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Recipe:
     split: tuple[float, float]
     sequences: float
     clip_frames: int
-    generator: str = GENERATOR
+    generator: str = field(default_factory=generator)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def test_the_folder_says_how_it_was_made(written):
     found = json.loads((folder / "dataset.json").read_text())
     assert found == json.loads(json.dumps(told))
     assert found["complete"]
-    assert found["recipe"]["generator"] == write.GENERATOR
+    assert found["recipe"]["generator"] == write.generator()
     assert "--seed 11" in found["command"]
     assert len(found["splits"]["val"]["fingerprint"]) == 64
 
@@ -118,6 +118,16 @@ def test_a_killed_run_goes_on_where_it_stopped(written, tmp_path, monkeypatch):
 def test_a_folder_with_another_set_is_left_alone(written):
     with pytest.raises(ValueError, match=r"already holds a data set with another seed; choose"):
         write_dataset(written[0], **(SETTINGS | {"seed": 12}), sequences=0.5, clip_frames=2)
+
+
+def test_a_set_of_another_hand_is_not_taken_for_this_one(written):
+    settings = SETTINGS | {"sequences": 0.5, "clip_frames": 2}
+    path = written[0] / "dataset.json"
+    told = path.read_text()
+    path.write_text(told.replace(write.generator(), "clayhand-render-0-00000000"))
+    with pytest.raises(ValueError, match="another generator"):
+        write_dataset(written[0], **settings)
+    path.write_text(told)
 
 
 @pytest.mark.parametrize(
