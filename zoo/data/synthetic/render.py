@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from zoo.contracts import NUM_VERTICES
-from zoo.data.synthetic import shade
 from zoo.data.synthetic.appearance import NUM_TONE_CURVES, Look
 from zoo.data.synthetic.backgrounds import BackgroundBank
 from zoo.data.synthetic.body import Body, Mesh, joined
+from zoo.data.synthetic.film import Film, develop, tone_curves
 from zoo.data.synthetic.props import Prop
 from zoo.data.synthetic.scene import Scene, see
+from zoo.data.synthetic.shade import Lighting, Surface, Window, shade, shadow_map, vertex_normals
 from zoo.geometry.raster import rasterize_into
 from zoo.mano.procedural.appearance import SIDE
 
@@ -26,18 +26,6 @@ _CREASE = 0.010  # m; how far around a point its surroundings take light away
 _SKIN_WRAP = (0.24, 0.12, 0.09)
 _GRAIN_SPARE = 64
 _COARSE = 4  # px; shadows on the background are soft
-
-
-@dataclass(frozen=True)
-class _Window:
-    """The part of the picture that the mesh covers, in samples."""
-
-    left: int  # px
-    top: int  # px
-    depth: np.ndarray  # (h, w) m
-    face_id: np.ndarray  # (h, w)
-    barycentric: np.ndarray  # (h, w, 2)
-    colour: np.ndarray  # (h, w, 3)
 
 
 class Renderer:
@@ -52,7 +40,7 @@ class Renderer:
         wide = image_size + _GRAIN_SPARE
         rng = np.random.default_rng([seed, 7])
         self._grain = rng.standard_normal((wide, wide, 3), dtype=np.float32)
-        self._curves = shade.tone_curves(NUM_TONE_CURVES)
+        self._curves = tone_curves(NUM_TONE_CURVES)
         samples = (image_size * SAMPLES) ** 2
         self._depth = np.empty(samples, np.float32)
         self._face_id = np.empty(samples, np.int32)
@@ -75,7 +63,7 @@ class Renderer:
         out = self._develop(window, look, background, rng)
         return out[:, ::-1] if scene.is_left else out
 
-    def _rasterize(self, mesh: Mesh, intrinsics: np.ndarray) -> _Window:
+    def _rasterize(self, mesh: Mesh, intrinsics: np.ndarray) -> Window:
         vertices = mesh.vertices
         pixels = see(vertices, intrinsics)
         ahead = vertices[:, 2] > 0.02
@@ -86,7 +74,7 @@ class Renderer:
         right, bottom = np.clip(np.ceil(high + 0.5), [left + 1, top + 1], self.size).astype(int)
         shape = (SAMPLES * int(bottom - top), SAMPLES * int(right - left))
         area = shape[0] * shape[1]
-        window = _Window(
+        window = Window(
             left,
             top,
             depth=self._depth[:area].reshape(shape),
@@ -101,40 +89,32 @@ class Renderer:
         return window
 
     def _shade(
-        self, mesh: Mesh, look: Look, background: np.ndarray, window: _Window, focal: float
+        self, mesh: Mesh, look: Look, background: np.ndarray, window: Window, focal: float
     ) -> None:
         points = mesh.vertices.astype(np.float32)
         normals = np.empty_like(points)
-        shade.vertex_normals(points, mesh.faces, normals)
+        vertex_normals(points, mesh.faces, normals)
         lamp, seen = _lamp(points, look.light)
-        shade.shadow_map(seen, mesh.faces, self._shadows)
+        shadow_map(seen, mesh.faces, self._shadows)
         around, crease = _surroundings(window.depth, points, focal)
-        shade.shade(
-            points,
-            normals,
-            mesh.faces,
-            mesh.rows,
-            mesh.material,
-            window.depth,
-            window.face_id,
-            window.barycentric,
-            around,
-            crease,
-            self.body.texels,
-            _materials(look),
-            _lights(look, background),
-            self._shadows,
-            lamp,
-            SAMPLES,
-            window.colour,
+        lighting = Lighting(
+            texels=self.body.texels,
+            materials=_materials(look),
+            light=_lights(look, background),
+            shadows=self._shadows,
+            lamp=lamp,
+            around=around,
+            crease=crease,
         )
+        surface = Surface(points, normals, mesh.faces, mesh.rows, mesh.material)
+        shade(surface, window, lighting, SAMPLES)
 
     def _background(self, look: Look) -> np.ndarray:
         which, x, y, flipped = look.background
         image = self._backgrounds[which][y : y + self.size, x : x + self.size]
         return image[:, ::-1] if flipped else image
 
-    def _shadow(self, window: _Window, look: Look) -> np.ndarray:
+    def _shadow(self, window: Window, look: Look) -> np.ndarray:
         """(S, S) how much of the background's light the mesh before it takes."""
         strength, across, down = look.shadow
         mask = np.zeros((self.size // _COARSE + 1, self.size // _COARSE + 1), np.float32)
@@ -148,26 +128,21 @@ class Renderer:
         return cv2.warpAffine(soft, place, (self.size, self.size), flags=cv2.INTER_LINEAR)
 
     def _develop(
-        self, window: _Window, look: Look, background: np.ndarray, rng: np.random.Generator
+        self, window: Window, look: Look, background: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         out = np.empty((self.size, self.size, 3), np.uint8)
         y, x = rng.integers(_GRAIN_SPARE, size=2)
-        shade.develop(
-            window.colour,
-            window.face_id,
-            window.left,
-            window.top,
-            SAMPLES,
-            background,
-            np.float32(look.background_gain),
-            self._shadow(window, look),
-            look.balance.astype(np.float32),
-            np.float32(look.vignette),
-            self._curves[look.tone_curve],
-            self._grain[y : y + self.size, x : x + self.size],
-            np.float32(look.noise),
-            out,
+        film = Film(
+            background=background,
+            gain=np.float32(look.background_gain),
+            shadow=self._shadow(window, look),
+            balance=look.balance.astype(np.float32),
+            vignette=np.float32(look.vignette),
+            curve=self._curves[look.tone_curve],
+            grain=self._grain[y : y + self.size, x : x + self.size],
+            noise=np.float32(look.noise),
         )
+        develop(window, film, SAMPLES, out)
         return cv2.GaussianBlur(out, (0, 0), look.blur) if look.blur > 0.25 else out
 
 

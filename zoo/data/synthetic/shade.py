@@ -1,10 +1,12 @@
-"""The pixel loops of a picture: light on every seen sample, then samples to a photograph.
+"""Light on every seen sample of a mesh.
 
 Pictures need to look right, not to agree to the last bit between machines, hence fastmath here and
 not in the z-buffer.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -14,11 +16,43 @@ from zoo.mano.procedural.appearance import TEXEL_STEPS
 # A material's columns: tint R G B, specular strength, specular exponent, wrap R G B.
 # Rows of the light array: directions towards the two lights, and four colours.
 DIRECTION, FILL_DIRECTION, KEY, FILL, SKY, GROUND = range(6)
-CURVE_SIZE = 4096
 # numba makes a double of a float32 and a whole number, and doubles are slow here.
 ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
 TINY = np.float32(1e-20)
 STEPS = np.float32(TEXEL_STEPS)
+
+
+class Surface(NamedTuple):
+    """A mesh in the camera frame with what is needed to colour it."""
+
+    points: np.ndarray  # (V, 3) float32 m
+    normals: np.ndarray  # (V, 3) float32, unit
+    faces: np.ndarray  # (F, 3) int64
+    rows: np.ndarray  # (F,) int64, into the texels
+    material: np.ndarray  # (F,) int8
+
+
+class Window(NamedTuple):
+    """The part of the picture that the mesh covers, in samples."""
+
+    left: int  # px
+    top: int  # px
+    depth: np.ndarray  # (h, w) float32 m
+    face_id: np.ndarray  # (h, w) int32, -1 where empty
+    barycentric: np.ndarray  # (h, w, 2) float32
+    colour: np.ndarray  # (h, w, 3) float32 linear RGB
+
+
+class Lighting(NamedTuple):
+    """Light, and what it falls on; float32."""
+
+    texels: np.ndarray  # (R, 45, 4) albedo RGB and gloss
+    materials: np.ndarray  # (3, 8)
+    light: np.ndarray  # (6, 3)
+    shadows: np.ndarray  # (S, S) m, nearest depth along the light
+    lamp: np.ndarray  # (3, 4) camera point -> shadow map px x, px y, depth less its bias
+    around: np.ndarray  # (h, w) m, mean depth near a sample
+    crease: np.float32  # m behind it at which a sample lies in a crease
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -97,105 +131,75 @@ def _lit(shadows, lamp, px, py, pz):  # pragma: no cover
 
 
 @numba.njit(cache=True, fastmath=True)
-def shade(
-    points,
-    normals,
-    faces,
-    rows,
-    material,
-    depth,
-    face_id,
-    barycentric,
-    around,
-    crease,
-    texels,
-    materials,
-    light,
-    shadows,
-    lamp,
-    samples,
-    out,
-):  # pragma: no cover
-    """Linear RGB of every seen sample into `out` (h, w, 3).
+def shade(surface: Surface, window: Window, lighting: Lighting, samples: int):  # pragma: no cover
+    """Linear RGB of every seen sample into the window's colour.
 
-    points, normals: (V, 3), camera. rows, material: (F,) each face's texels and material.
-    lamp: (3, 4) camera point -> shadow map px x, px y, depth less its bias.
-    around: (h, w) m, mean depth near a sample; one that lies `crease` m behind it is in a crease.
     samples: along each side of a pixel; those of one face in one pixel share their colour.
     """
-    height, width = face_id.shape
-    faces_here = np.empty(samples * samples, np.int32)
+    height, width = window.face_id.shape
+    here = np.empty(samples * samples, np.int32)
+    colour = window.colour
     for top in range(0, height, samples):
         for left in range(0, width, samples):
             for n in range(samples * samples):
                 y, x = top + n // samples, left + n % samples
-                f = face_id[y, x]
-                faces_here[n] = f
-                if f < 0:
+                here[n] = window.face_id[y, x]
+                if here[n] < 0:
                     continue
-                shared = False
-                for m in range(n):
-                    if faces_here[m] == f:
-                        ty, tx = top + m // samples, left + m % samples
-                        out[y, x, 0], out[y, x, 1] = out[ty, tx, 0], out[ty, tx, 1]
-                        out[y, x, 2] = out[ty, tx, 2]
-                        shared = True
-                        break
-                if shared:
+                m = 0
+                while here[m] != here[n]:
+                    m += 1
+                if m < n:
+                    ty, tx = top + m // samples, left + m % samples
+                    colour[y, x, 0], colour[y, x, 1] = colour[ty, tx, 0], colour[ty, tx, 1]
+                    colour[y, x, 2] = colour[ty, tx, 2]
                     continue
-                behind = (depth[y, x] - around[y, x]) / crease
+                behind = (window.depth[y, x] - lighting.around[y, x]) / lighting.crease
                 openness = ONE - np.float32(0.75) * min(ONE, max(ZERO, behind))
-                out[y, x, 0], out[y, x, 1], out[y, x, 2] = _seen(
-                    points,
-                    normals,
-                    faces[f],
-                    barycentric[y, x, 0],
-                    barycentric[y, x, 1],
-                    texels[rows[f]],
-                    materials[material[f]],
-                    light,
-                    shadows,
-                    lamp,
-                    openness,
-                )
+                w0, w1 = window.barycentric[y, x, 0], window.barycentric[y, x, 1]
+                r, g, b = _seen(surface, lighting, here[n], w0, w1, openness)
+                colour[y, x, 0], colour[y, x, 1], colour[y, x, 2] = r, g, b
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
-def _seen(
-    points, normals, corners, w0, w1, texel, kind, light, shadows, lamp, openness
-):  # pragma: no cover
+def _seen(surface, lighting, f, w0, w1, openness):  # pragma: no cover
     """Linear RGB of one point of a face."""
     w2 = ONE - w0 - w1
-    a, b, c = corners[0], corners[1], corners[2]
-    px = w0 * points[a, 0] + w1 * points[b, 0] + w2 * points[c, 0]
-    py = w0 * points[a, 1] + w1 * points[b, 1] + w2 * points[c, 1]
-    pz = w0 * points[a, 2] + w1 * points[b, 2] + w2 * points[c, 2]
-    nx = w0 * normals[a, 0] + w1 * normals[b, 0] + w2 * normals[c, 0]
-    ny = w0 * normals[a, 1] + w1 * normals[b, 1] + w2 * normals[c, 1]
-    nz = w0 * normals[a, 2] + w1 * normals[b, 2] + w2 * normals[c, 2]
+    a, b, c = surface.faces[f, 0], surface.faces[f, 1], surface.faces[f, 2]
+    texel, kind = lighting.texels[surface.rows[f]], lighting.materials[surface.material[f]]
+    px = w0 * surface.points[a, 0] + w1 * surface.points[b, 0] + w2 * surface.points[c, 0]
+    py = w0 * surface.points[a, 1] + w1 * surface.points[b, 1] + w2 * surface.points[c, 1]
+    pz = w0 * surface.points[a, 2] + w1 * surface.points[b, 2] + w2 * surface.points[c, 2]
+    nx = w0 * surface.normals[a, 0] + w1 * surface.normals[b, 0] + w2 * surface.normals[c, 0]
+    ny = w0 * surface.normals[a, 1] + w1 * surface.normals[b, 1] + w2 * surface.normals[c, 1]
+    nz = w0 * surface.normals[a, 2] + w1 * surface.normals[b, 2] + w2 * surface.normals[c, 2]
     inverse = ONE / np.sqrt(nx * nx + ny * ny + nz * nz + TINY)
     nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-    lx, ly, lz = light[DIRECTION, 0], light[DIRECTION, 1], light[DIRECTION, 2]
+    lx, ly, lz = (
+        lighting.light[DIRECTION, 0],
+        lighting.light[DIRECTION, 1],
+        lighting.light[DIRECTION, 2],
+    )
     facing = nx * lx + ny * ly + nz * lz
-    lit = _lit(shadows, lamp, px, py, pz) if facing > np.float32(-0.25) else ZERO
-    filled = nx * light[FILL_DIRECTION, 0] + ny * light[FILL_DIRECTION, 1]
-    filled = max(ZERO, filled + nz * light[FILL_DIRECTION, 2])
-    first, second, third, t1, t2 = _texel(w1, w2)
+    lit = _lit(lighting.shadows, lighting.lamp, px, py, pz) if facing > np.float32(-0.25) else ZERO
+    filled = nx * lighting.light[FILL_DIRECTION, 0] + ny * lighting.light[FILL_DIRECTION, 1]
+    filled = max(ZERO, filled + nz * lighting.light[FILL_DIRECTION, 2])
+    spot = _texel(w1, w2)
     gleam = ZERO
     if facing > ZERO and lit > ZERO and kind[3] > ZERO:
         inverse = ONE / np.sqrt(px * px + py * py + pz * pz)
         hx, hy, hz = lx - px * inverse, ly - py * inverse, lz - pz * inverse
         inverse = ONE / np.sqrt(hx * hx + hy * hy + hz * hz + TINY)
         between = max(ZERO, (nx * hx + ny * hy + nz * hz) * inverse)
-        gloss = np.float32(0.35) + np.float32(2.2) * texel[first, 3]
+        gloss = np.float32(0.35) + np.float32(2.2) * texel[spot[0], 3]
         gleam = kind[3] * between ** kind[4] * gloss * lit
-    r = _mix(0, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
-    g = _mix(1, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
-    b = _mix(2, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness)
+    r = _mix(0, texel, spot, kind, lighting.light, facing, lit, filled, ny, openness)
+    g = _mix(1, texel, spot, kind, lighting.light, facing, lit, filled, ny, openness)
+    b = _mix(2, texel, spot, kind, lighting.light, facing, lit, filled, ny, openness)
     direct = HALF + HALF * openness
-    r += gleam * light[KEY, 0] * direct
-    g += gleam * light[KEY, 1] * direct
-    b += gleam * light[KEY, 2] * direct
+    r += gleam * lighting.light[KEY, 0] * direct
+    g += gleam * lighting.light[KEY, 1] * direct
+    b += gleam * lighting.light[KEY, 2] * direct
     return r, g, b
 
 
@@ -216,10 +220,9 @@ def _texel(w1, w2):  # pragma: no cover
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
-def _mix(
-    k, texel, first, second, third, t1, t2, kind, light, facing, lit, filled, ny, openness
-):  # pragma: no cover
+def _mix(k, texel, spot, kind, light, facing, lit, filled, ny, openness):  # pragma: no cover
     """One colour channel without its highlight."""
+    first, second, third, t1, t2 = spot
     albedo = (ONE - t1 - t2) * texel[first, k] + t1 * texel[second, k] + t2 * texel[third, k]
     wrap = kind[5 + k]  # light that went through skin comes out past the terminator
     diffuse = max(ZERO, (facing + wrap) / (ONE + wrap))
@@ -227,62 +230,3 @@ def _mix(
     sky = light[GROUND, k] + (light[SKY, k] - light[GROUND, k]) * (HALF - HALF * ny)
     sky = (sky + light[FILL, k] * filled) * openness
     return albedo * kind[k] * (light[KEY, k] * (HALF + HALF * openness) * diffuse + sky)
-
-
-@numba.njit(cache=True, fastmath=True)
-def develop(
-    colour,
-    face_id,
-    left,
-    top,
-    samples,
-    background,
-    gain,
-    shadow,
-    balance,
-    vignette,
-    curve,
-    grain,
-    noise,
-    out,
-):  # pragma: no cover
-    """Samples over a background to an (S, S, 3) uint8 picture: coverage, lens, tones and grain.
-
-    colour, face_id: of the window whose first sample belongs to picture px (left, top).
-    samples: along each side of a pixel. gain, shadow (S, S): brightness of the background.
-    balance: (3,) factors. curve: (CURVE_SIZE + 1,) of 255. grain (S, S, 3) counts `noise` times.
-    """
-    height, width = out.shape[:2]
-    high, wide = face_id.shape[0] // samples, face_id.shape[1] // samples
-    share = np.float32(1 / samples**2)
-    across, down = ONE / np.float32(width), ONE / np.float32(height)
-    grey_steps, white = np.float32(CURVE_SIZE), np.float32(255)
-    for y in range(height):
-        for x in range(width):
-            r = g = b = cover = ZERO
-            u, v = x - left, y - top
-            if 0 <= u < wide and 0 <= v < high:
-                for j in range(samples):
-                    for i in range(samples):
-                        sy, sx = samples * v + j, samples * u + i
-                        if face_id[sy, sx] >= 0:
-                            cover += share
-                            r += share * colour[sy, sx, 0]
-                            g += share * colour[sy, sx, 1]
-                            b += share * colour[sy, sx, 2]
-            dx, dy = np.float32(x) * across - HALF, np.float32(y) * down - HALF
-            lens = ONE - (vignette + vignette) * (dx * dx + dy * dy)
-            through = (ONE - cover) * gain * (ONE - shadow[y, x])
-            for k in range(3):
-                value = r if k == 0 else g if k == 1 else b
-                value = (value + through * background[y, x, k]) * balance[k] * lens
-                value = min(ONE, max(ZERO, value))
-                grey = curve[int(value * grey_steps)] + noise * grain[y, x, k] + HALF
-                out[y, x, k] = np.uint8(min(white, max(ZERO, grey)))
-
-
-def tone_curves(count: int) -> np.ndarray:
-    """(count, CURVE_SIZE + 1) float32: linear light to grey values, from flat to contrasty."""
-    grey = np.linspace(0, 1, CURVE_SIZE + 1) ** (1 / 2.2)
-    bend = np.linspace(-0.15, 0.5, count)[:, None]
-    return (255 * (grey + bend * grey * (1 - grey) * (2 * grey - 1))).astype(np.float32)
