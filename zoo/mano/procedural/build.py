@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -119,13 +120,13 @@ def build(num_poses: int = NUM_POSES, seed: int = SEED) -> dict[str, np.ndarray]
     return {"name": np.array(NAME), **arrays, **single}
 
 
-def main() -> None:
-    """Writes the archive; about two minutes."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the archive; under a minute, most of it testing poses for overlaps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     parser.add_argument("--poses", type=int, default=NUM_POSES, help="size of the pose pool")
     parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     start = time.perf_counter()
     np.savez_compressed(options.out, **build(options.poses, options.seed))
     size = options.out.stat().st_size

@@ -15,7 +15,6 @@ from zoo.mano.procedural.postures import ANGLE_NAMES, DIP_PER_PIP
 STEP = 0.4  # deg, for finite differences
 SOFT = 0.3  # mm of overlap that flesh forgives
 OVERLAP_WEIGHT, GAP_WEIGHT, FACING_WEIGHT, COUPLING_WEIGHT = 1.2, 1.0, 4.0, 0.04
-STARTS = 3
 # Where around a ring of ten a side lies; the thumb's rings begin one step earlier.
 _SIDES = {"dorsal": (2,), "palmar": (7,), "radial": (0, 9)}
 
@@ -57,6 +56,7 @@ _FIRM_KNUCKLES = {
 }
 _THUMB, _INDEX = _pad("thumb"), _pad("index")
 _FIRM_THUMB = {"cmc_flex": 12, "cmc_abd": 10, "cmc_pron": 8, "thumb_mcp": 10, "thumb_ip": 10}
+_RELAXED_THUMB = {"cmc_abd": 12, "cmc_pron": 15, "thumb_mcp": 8, "thumb_ip": 6}
 AIMS = {
     "fist": Aim(((_THUMB, _backs("index", "middle"), 1.0),), DIGITS, _FIRM_KNUCKLES),
     "thumb_up": Aim((), DIGITS, {**_FIRM_KNUCKLES, **_FIRM_THUMB}),
@@ -69,17 +69,18 @@ AIMS = {
         ((_THUMB, _backs("middle", "ring"), 1.0),), ("thumb", "middle", "ring"), _FIRM_KNUCKLES
     ),
     "call": Aim((), ("index", "middle", "ring", "thumb"), {**_FIRM_KNUCKLES, **_FIRM_THUMB}),
-    "pinch": Aim(((_THUMB, _INDEX, 1.0),), ("thumb", "index")),
-    "ok": Aim(((_THUMB, _INDEX, 1.0),), ("thumb", "index"), _FIRM_THUMB),
+    "pinch": Aim(((_THUMB, _INDEX, 1.0),), ("thumb", "index"), _RELAXED_THUMB),
+    "ok": Aim(((_THUMB, _INDEX, 1.0),), ("thumb", "index"), {**_RELAXED_THUMB, "index_pip": 6}),
     "tripod": Aim(
         ((_THUMB, _INDEX, 0.6), (_THUMB, (Patch("middle", (7, 8), "radial"),), 0.3)),
         ("thumb", "index", "middle", "ring"),
+        _RELAXED_THUMB,
     ),
     "key": Aim(((_THUMB, (Patch("index", (4, 5), "radial"),), 1.0),), DIGITS, {**_FIRM_KNUCKLES}),
 }
 
 
-def settle(hand: Hand, angles: np.ndarray, aim: Aim) -> np.ndarray:
+def settle(hand: Hand, angles: np.ndarray, aim: Aim, *, starts: int = 3) -> np.ndarray:
     """Joint angles (21,) deg near the given ones that touch what they should and overlap nothing.
 
     The best of a few deterministic starts; bounded least squares with numeric derivatives.
@@ -107,7 +108,7 @@ def settle(hand: Hand, angles: np.ndarray, aim: Aim) -> np.ndarray:
 
     rng = np.random.default_rng(0)
     best = None
-    for start in range(STARTS):
+    for start in range(starts):
         x = wish + (0.4 * give * rng.standard_normal(21) if start else 0)
         x = np.clip(x, hand.prior.low + 1e-3, hand.prior.high - 1e-3)
         bounds = (hand.prior.low, hand.prior.high)

@@ -24,9 +24,9 @@ def fill(hand: Hand, size: int, rng: np.random.Generator) -> PosePrior:
     kept: list[np.ndarray] = []
     while len(kept) < size:
         for angles in candidates(hand.prior, CANDIDATES, rng):
-            if hand.penetration(hand.posed(angles)).max() <= MAX_OVERLAP:
+            if len(kept) < size and hand.penetration(hand.posed(angles)).max() <= MAX_OVERLAP:
                 kept.append(np.round(angles, 2))
-    pool = np.array(kept[:size])
+    pool = np.array(kept)
     return replace(hand.prior, pool=pool, neighbours=nearest(pool, NUM_NEIGHBOURS))
 
 
