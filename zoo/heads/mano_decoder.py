@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, ClassVar, Literal, Protocol
@@ -49,7 +50,7 @@ class ManoDecoder(nn.Module):
         `seed` (CS-ViT2).
     representation: a name of `zoo.heads.representation`; how rotations are written meanwhile.
     query: "estimate", or "zero" for HaMeR's published weights, whose query is constant; several
-        steps would only repeat its correction, so they are refused.
+        steps then only repeat one correction, as they do there, which a warning says.
     mean_params: npz with `pose` (96,) rot6d in columns and `shape` (10,) to start from instead of
         the hand's own mean pose and zero betas; a camera in it is left to the camera read-out.
     relative_to_mean: rotation vectors are offsets to the hand's mean pose, as CS-ViT2 writes them.
@@ -239,9 +240,10 @@ def _check(steps: int, init: str, representation: str, query: str, relative_to_m
     if steps < 1:
         raise ValueError(f"ManoDecoder takes one step or more, not steps={steps}.")
     if steps > 1 and query == "zero":
-        raise ValueError(
-            f"ManoDecoder with query='zero' would make the same correction {steps} times; use "
-            "query='estimate' or steps=1."
+        warnings.warn(
+            f"ManoDecoder with query='zero' makes the same correction {steps} times, for its query "
+            "does not know the estimate; query='estimate' looks again at every step.",
+            stacklevel=3,
         )
     if relative_to_mean and representation != "rotvec":
         raise ValueError(

@@ -11,7 +11,7 @@ from zoo.heads.cameras.heatmap import HeatmapCamera
 from zoo.heads.cameras.metric import MetricCamera
 from zoo.heads.cameras.weak_perspective import WeakPerspectiveCamera
 from zoo.heads.mano_decoder import ManoDecoder
-from zoo.heads.representation import REPRESENTATIONS
+from zoo.geometry.representation import REPRESENTATIONS
 
 WIDTH, DIM = 24, 32
 TOKENS = torch.randn(4, 10, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -247,13 +247,21 @@ def test_a_constant_query_is_one_number_wide(hand, view):
     assert answer(model, view).betas.shape == (4, 10)
 
 
+def test_a_constant_query_repeats_its_correction_and_says_so(hand, view):
+    with pytest.warns(UserWarning, match="makes the same correction 3 times"):
+        model = head(hand, query="zero", steps=3)
+    said = answer(model, view)
+    betas = torch.stack([step.betas for step in (*said.earlier, said)])
+    torch.testing.assert_close(betas[1] - betas[0], betas[2] - betas[1])
+    assert (betas[1] - betas[0]).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"init": "average"}, "init is 'average'; it can be 'mean', 'random', 'zero'"),
         ({"representation": "euler"}, "representation is 'euler'; it can be 'rot6d_columns'"),
         ({"steps": 0}, "one step or more, not steps=0"),
-        ({"steps": 3, "query": "zero"}, "the same correction 3 times; use query='estimate'"),
         ({"init": "mean"}, "needs the mean pose of a hand and was given none"),
         ({"init": "zero", "relative_to_mean": True}, "only as rotation vectors"),
         (
