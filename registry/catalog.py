@@ -46,6 +46,7 @@ losses = Slot(
         "vertices": "zoo.losses.vertices:VertexLoss",
         "reprojection": "zoo.losses.reprojection:Reprojection",
         "heatmap": "zoo.losses.heatmap:HeatmapCrossEntropy",
+        "adversarial": "zoo.losses.adversarial:AdversarialPrior",
     },
     protocol="zoo.contracts:LossTerm",
 )

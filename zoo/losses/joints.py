@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
@@ -59,6 +61,8 @@ class RootRelativeJointLoss(nn.Module):
     """The error of the joints after each hand's own wrist is moved to the origin.
 
     Where the hand stands does not enter; a hand whose wrist is not labelled does not count.
+    unlabelled_wrist: "use" takes a wrist that is stored but not marked valid for what it is, as
+    HaMeR does; "skip" leaves such hands out.
     unit: "m" or "mm", whichever the paper's weight was written for.
     detach_wrist: no gradient passes through the predicted wrist, so that this term also pulls
     the hand as a whole.
@@ -74,9 +78,13 @@ class RootRelativeJointLoss(nn.Module):
         unit: Unit = "m",
         reduction: Reduction = "mean",
         detach_wrist: bool = False,
+        unlabelled_wrist: Literal["skip", "use"] = "skip",
     ) -> None:
         super().__init__()
         self.weight = weight
+        self.unlabelled_wrist = one_of(
+            "RootRelativeJointLoss.unlabelled_wrist", unlabelled_wrist, ("skip", "use")
+        )
         self.norm = one_of("RootRelativeJointLoss.norm", norm, NORMS)
         self.unit = one_of("RootRelativeJointLoss.unit", unit, tuple(UNITS_PER_METRE))
         self.reduction = one_of("RootRelativeJointLoss.reduction", reduction, REDUCTIONS)
@@ -84,10 +92,14 @@ class RootRelativeJointLoss(nn.Module):
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
-        valid = target.joints_valid * (target.joints_valid[:, :1] > 0)
+        has_wrist = target.joints_valid[:, :1] > 0
+        if self.unlabelled_wrist == "use":  # a label that is not there at all holds zeros
+            stored = target.joints[:, :1]
+            has_wrist = has_wrist | (stored.isfinite().all(-1) & (stored != 0).any(-1))
+        valid = target.joints_valid * has_wrist
         label = labelled(target.joints, valid)
-        wrist = mesh.joints[:, :1]
+        wrist, label_wrist = mesh.joints[:, :1], labelled(target.joints[:, :1], has_wrist)
         wrist = wrist.detach() if self.detach_wrist else wrist
-        difference = (mesh.joints - wrist) - (label - label[:, :1])
+        difference = (mesh.joints - wrist) - (label - label_wrist)
         errors = distance(difference * UNITS_PER_METRE[self.unit], self.norm)
         return reduce_errors(errors, valid, self.reduction)

@@ -61,20 +61,31 @@ class BetasLoss(nn.Module):
     """How far the ten shape numbers are from the labelled ones, where a hand has MANO labels.
 
     norm: "l2" squares each (HaMeR, summed), "l1" takes its size (CS-ViT2).
+    hands: "labelled", or "unlabelled" to draw the betas of the others to zero (HaMeR does so by
+        giving them a label of zeros).
     """
 
     needs: frozenset[str] = frozenset()
 
     def __init__(
-        self, *, weight: float, norm: Literal["l1", "l2"] = "l2", reduction: Reduction = "mean"
+        self,
+        *,
+        weight: float,
+        norm: Literal["l1", "l2"] = "l2",
+        hands: Literal["labelled", "unlabelled"] = "labelled",
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
         self.weight = weight
         self.norm = one_of("BetasLoss.norm", norm, ("l1", "l2"))
+        self.hands = one_of("BetasLoss.hands", hands, ("labelled", "unlabelled"))
         self.reduction = one_of("BetasLoss.reduction", reduction, REDUCTIONS)
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         difference = prediction.betas - labelled(target.betas, target.has_mano)
         errors = difference.square() if self.norm == "l2" else difference.abs()
-        return reduce_errors(errors, target.has_mano, self.reduction)
+        valid = target.has_mano
+        if self.hands == "unlabelled":
+            valid = (valid <= 0).to(valid.dtype)
+        return reduce_errors(errors, valid, self.reduction)

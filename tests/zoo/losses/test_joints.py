@@ -68,3 +68,21 @@ def test_missing_surfaces_say_who_fills_them(hands, labels):
     target = dataclasses.replace(labels(0), vertices=None, vertices_valid=None)
     with pytest.raises(ValueError, match="place_target"):
         VertexLoss(weight=1.0)(*hands(0), target)
+
+
+def test_a_wrist_that_is_stored_but_not_marked_can_be_used_as_hamer_does(hands, labels):
+    target = labels(1)
+    valid = target.joints_valid.clone()
+    valid[2, 0] = 0
+    term = RootRelativeJointLoss(weight=1.0, reduction="sum", unlabelled_wrist="use")
+    marked = term(*hands(0), target)
+    # The wrist's own error from itself is nothing, so only the mark differs.
+    torch.testing.assert_close(
+        term(*hands(0), dataclasses.replace(target, joints_valid=valid)), marked
+    )
+    joints = target.joints.clone()
+    for nothing in (0.0, float("nan")):
+        joints[2, 0] = nothing
+        absent = dataclasses.replace(target, joints=joints, joints_valid=valid)
+        strict = RootRelativeJointLoss(weight=1.0, reduction="sum")
+        assert term(*hands(0), absent) == strict(*hands(0), absent)

@@ -59,3 +59,12 @@ def test_a_wrong_choice_names_the_right_ones():
         RotationLoss(weight=1.0, kind="quaternion")
     with pytest.raises(ValueError, match=r"BetasLoss.norm is 'euclidean'"):
         BetasLoss(weight=1.0, norm="euclidean")
+
+
+def test_betas_of_unlabelled_hands_alone_are_drawn_to_zero(hands, labels, without):
+    prediction, mesh = hands(0)
+    term = BetasLoss(weight=1.0, hands="unlabelled", reduction="sum")
+    target = without(labels(1), [1, 3], math.nan)
+    expected = prediction.betas[[1, 3]].square().sum()
+    torch.testing.assert_close(term(prediction, mesh, target), expected)
+    assert term(prediction, mesh, labels(1)) == 0
