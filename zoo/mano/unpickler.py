@@ -64,7 +64,7 @@ class _Sparse(_Node):
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        # A fresh subclass each time: a hostile file may spoil it without spoiling ours.
+        # Fresh classes and functions each time: a hostile file may spoil them without spoiling ours.
         if module.split(".")[0] == "chumpy":
             return type(name, (_Chumpy,), {})
         if module.startswith("scipy.sparse") and name in _SPARSE:
@@ -72,7 +72,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         if module in _NUMPY_MODULES and name in _NUMPY:
             return _NUMPY[name]
         if name == "_frombuffer" and module in ("numpy.core.numeric", "numpy._core.numeric"):
-            return _array_of_bytes
+            return lambda *saved: _array_of_bytes(*saved)  # fresh, as above
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
             return lambda text, _encoding: text.encode("latin1")
         if name == "_reconstructor" and module in ("copyreg", "copy_reg"):
