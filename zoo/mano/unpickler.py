@@ -64,7 +64,7 @@ class _Sparse(_Node):
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        # Fresh classes and functions each time: a hostile file may spoil them without spoiling ours.
+        # Fresh classes and functions each time: a hostile file may spoil them but not ours.
         if module.split(".")[0] == "chumpy":
             return type(name, (_Chumpy,), {})
         if module.startswith("scipy.sparse") and name in _SPARSE:
