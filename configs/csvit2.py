@@ -38,7 +38,7 @@ model = dict(
     ),
     temporal=None,
     losses=dict(
-        rotations=dict(type="rotations", kind="rotvec_l1", weight=3.0),
+        rotations=dict(type="pose_numbers", representation="rotvec", norm="l1", weight=3.0),
         betas=dict(type="betas", norm="l1", weight=3.0),
         wrist=dict(type="heatmap", sigma=0.002, weight=0.001),
         joints=dict(type="root_joints", norm="l1", unit="mm", weight=0.012),

@@ -17,4 +17,14 @@ model.head.update(
     relative_to_mean=False,
     readout_gain=0.01,
 )
-model.losses.rotations.update(kind="matrix_l1")
+model.losses.update(
+    rotations=dict(
+        type="pose_numbers", representation="rot6d_columns", norm="l2", part="hand", weight=6.0
+    ),
+    orientation=dict(
+        type="pose_numbers", representation="rot6d_columns", norm="l2", part="global", weight=6.0
+    ),
+    betas=dict(type="betas", norm="l2", weight=0.05),
+    wrist=dict(type="heatmap", sigma=0.002, weight=0.01),
+    reprojection=dict(type="reprojection", crop_width=None, weight=0.01),
+)

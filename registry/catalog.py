@@ -40,6 +40,7 @@ losses = Slot(
     "loss",
     {
         "rotations": "zoo.losses.parameters:RotationLoss",
+        "pose_numbers": "zoo.losses.parameters:PoseNumbersLoss",
         "betas": "zoo.losses.parameters:BetasLoss",
         "joints": "zoo.losses.joints:JointLoss",
         "root_joints": "zoo.losses.joints:RootRelativeJointLoss",

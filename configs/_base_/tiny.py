@@ -10,7 +10,7 @@ sizes = dict(
         "data.synthetic.image_size": 160,
         "optim_wrapper.optimizer.lr": 1e-3,
         "optim_wrapper.optimizer.weight_decay": 0.02,
-        "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult": 0.5,
+        "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult": 1.0,
         "param_scheduler.warmup": 100,
         "param_scheduler.cycles": 0.5,
         "train_cfg.max_iters": 1600,

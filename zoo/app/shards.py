@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from registry.layout import at
 from zoo.app.assemble import Shards
 from zoo.data.shards import resolve_shards
-from zoo.data.synthetic.write import write_dataset
+from zoo.data.synthetic.write import generator, write_dataset
 
 
 def cache_folder() -> Path:
@@ -57,7 +57,9 @@ def embedded(config: Mapping[str, Any], console: Console) -> Path:
     recipe = dict(config["data"]["synthetic"])
     count, val_count = recipe.pop("count"), recipe.pop("val_count")
     total = count + val_count
-    name = hashlib.sha256(json.dumps([count, val_count, recipe]).encode()).hexdigest()[:10]
+    name = hashlib.sha256(json.dumps([generator(), count, val_count, recipe]).encode()).hexdigest()[
+        :10
+    ]
     folder = cache_folder() / f"synthetic-{recipe['image_size']}px-{total}-{name}"
     render(
         folder,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Dinov2Config, Dinov2Model
 
-from zoo.backbones.conv_stem import ConvStem
+from zoo.backbones.conv_stem import ConvStem, wave_positions
 from zoo.backbones.pretrained import LoadReport, load_pretrained
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -59,9 +59,8 @@ class Dinov2(nn.Module):
         "stem": "conv",
         "config": {
             "hidden_size": 192,
-            "num_hidden_layers": 4,
+            "num_hidden_layers": 2,
             "num_attention_heads": 3,
-            "mlp_ratio": 2,
             "patch_size": 16,
         },
         "attention": "eager",
@@ -147,6 +146,9 @@ class Dinov2(nn.Module):
             patch_size=self.vit.config.patch_size,
             num_patches=embeddings.patch_embeddings.num_patches,
         )
+        side = round(embeddings.patch_embeddings.num_patches**0.5)
+        with torch.no_grad():
+            embeddings.position_embeddings[:, 1:] = wave_positions(side, side, self.token_dim)
 
 
 def _check(stem: str, attention: str) -> None:

@@ -19,7 +19,7 @@ from zoo.contracts import (
     HandQuery,
     Prediction,
 )
-from zoo.heads.representation import REPRESENTATIONS
+from zoo.geometry.representation import REPRESENTATIONS
 from zoo.layers.decoder import KeysValues, TransformerDecoder
 
 
@@ -48,7 +48,7 @@ class ManoDecoder(nn.Module):
         for `relative_to_mean`.
     init: where the estimate starts: the "mean" hand, "zero", or fixed "random" numbers drawn with
         `seed` (CS-ViT2).
-    representation: a name of `zoo.heads.representation`; how rotations are written meanwhile.
+    representation: a name of `zoo.geometry.representation`; how rotations are written meanwhile.
     query: "estimate", or "zero" for HaMeR's published weights, whose query is constant; several
         steps then only repeat one correction, as they do there, which a warning says.
     mean_params: npz with `pose` (96,) rot6d in columns and `shape` (10,) to start from instead of
@@ -93,7 +93,9 @@ class ManoDecoder(nn.Module):
         _check(steps, init, representation, query, relative_to_mean)
         self.steps, self.residual, self.constant_query = steps, residual, query == "zero"
         self.representation = REPRESENTATIONS[representation]
-        self.query_dim, self.provides, self.camera = dim, camera.provides, camera
+        self.pose_name = f"pose_{representation}"
+        self.query_dim, self.camera = dim, camera
+        self.provides = camera.provides | {self.pose_name}
         self.widths = (NUM_ROTATIONS * self.representation.width, NUM_BETAS, camera.num_values)
         sizes = {"dim": dim, "depth": depth, "num_heads": num_heads, "head_dim": head_dim}
         blocks = {"mlp_dim": mlp_dim, "dropout": dropout, "exact_tokens": True}
@@ -162,7 +164,7 @@ class ManoDecoder(nn.Module):
                 rotmats=self.representation.to_rotmat(numbers),
                 betas=betas,
                 camera=reading.pose,
-                aux=reading.aux,
+                aux={**reading.aux, self.pose_name: numbers},
             )
             return torch.cat((pose, betas, reading.values), dim=-1), prediction
 

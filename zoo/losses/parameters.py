@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from zoo.contracts import NUM_ROTATIONS, HandMesh, HandTarget, Prediction
+from zoo.geometry.representation import REPRESENTATIONS
 from zoo.geometry.rotation import geodesic_angle, rotmat_to_rotvec
 from zoo.losses.reduce import REDUCTIONS, Reduction, in_float32, labelled, one_of, reduce_errors
 
@@ -55,6 +56,47 @@ class RotationLoss(nn.Module):
         if self.kind == "geodesic":
             return geodesic_angle(rotmats, label)
         return (rotmat_to_rotvec(rotmats) - rotmat_to_rotvec(label)).abs()
+
+
+class PoseNumbersLoss(nn.Module):
+    """How far the numbers a head wrote for its rotations are from those of the label.
+
+    They are compared as they left the network, before they are made rotations (CS-ViT2, whose
+    theta loss sees raw numbers). Under doubt about the orientation the best numbers are then an
+    average, as in any regression; a rotation has no such average, so a model from scratch learns
+    nothing for long from losses on rotations alone.
+
+    representation: a name of `zoo.geometry.representation`, the same as the head's.
+    norm: "l1" (CS-ViT2) or "l2", the square.
+    """
+
+    def __init__(
+        self,
+        *,
+        weight: float,
+        representation: str = "rot6d_columns",
+        norm: Literal["l1", "l2"] = "l1",
+        part: Literal["all", "global", "hand"] = "all",
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        known = tuple(REPRESENTATIONS)
+        self.weight = weight
+        self.name = f"pose_{one_of('PoseNumbersLoss.representation', representation, known)}"
+        self.representation = REPRESENTATIONS[representation]
+        self.norm = one_of("PoseNumbersLoss.norm", norm, ("l1", "l2"))
+        self.part = one_of("PoseNumbersLoss.part", part, tuple(_PARTS))
+        self.reduction = one_of("PoseNumbersLoss.reduction", reduction, REDUCTIONS)
+        self.needs = frozenset({self.name})
+
+    @in_float32
+    def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
+        chosen = _PARTS[self.part]
+        label = self.representation.from_rotmat(target.rotmats[:, chosen])
+        label = labelled(label, target.has_mano)
+        difference = prediction.aux[self.name][:, chosen] - label
+        errors = difference.square() if self.norm == "l2" else difference.abs()
+        return reduce_errors(errors, target.has_mano, self.reduction)
 
 
 class BetasLoss(nn.Module):

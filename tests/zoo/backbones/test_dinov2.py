@@ -67,7 +67,8 @@ def test_it_normalises_pictures_itself():
 
 @pytest.mark.parametrize("stem", ["linear", "conv"])
 def test_one_picture_does_not_depend_on_the_others(stem):
-    model = backbone(stem=stem).train()
+    # A stem with batch norm promises it only once it is evaluated.
+    model = backbone(stem=stem).train(stem == "linear")
     torch.testing.assert_close(model(pictures()[:1]), model(pictures())[:1], atol=1e-5, rtol=1e-4)
 
 

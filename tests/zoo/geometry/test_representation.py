@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zoo.geometry.rotation import rotvec_to_rotmat
-from zoo.heads.representation import REPRESENTATIONS
+from zoo.geometry.representation import REPRESENTATIONS
 
 
 @pytest.mark.parametrize("name", REPRESENTATIONS)

@@ -1,4 +1,4 @@
-"""How a head writes rotations down while it estimates them."""
+"""How rotations are written as numbers that a network estimates and a loss may compare."""
 
 from __future__ import annotations
 
