@@ -127,3 +127,14 @@ def test_parameters_carry_the_names_of_published_checkpoints():
         f"{layer}.1.fn.to_q.weight",
         f"{layer}.1.fn.to_kv.weight",
     }
+
+
+def test_a_lone_token_attends_to_itself_and_teaches_queries_and_keys_nothing():
+    attention, x = SelfAttention(**SIZES), some(4, 1, 16)
+    _, _, value = attention.to_qkv(x).chunk(3, dim=-1)
+    torch.testing.assert_close(attention(x), attention.to_out(value))
+    attention(x).square().sum().backward()
+    queries, keys, values = attention.to_qkv.weight.grad.chunk(3)
+    assert not queries.any()
+    assert not keys.any()
+    assert values.any(1).all()
