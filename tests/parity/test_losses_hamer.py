@@ -18,20 +18,20 @@ from zoo.losses.reprojection import Reprojection
 RECORDED = np.load(Path(__file__).parents[1] / "oracles" / "hamer_losses.npz")
 TERMS = {
     "keypoints_2d": Reprojection(weight=0.01, crop_width=1, reduction="sum"),
-    "keypoints_3d": RootRelativeJointLoss(weight=0.05, reduction="sum"),
+    "keypoints_3d": RootRelativeJointLoss(weight=0.05, reduction="sum", unlabelled_wrist="use"),
     "global_orient": RotationLoss(weight=0.001, part="global", reduction="sum"),
     "hand_pose": RotationLoss(weight=0.001, part="hand", reduction="sum"),
     "betas": BetasLoss(weight=0.0005, reduction="sum"),
 }
 
 
-@pytest.fixture(params=["full", "partial", "fraction", "none"])
+@pytest.fixture(params=["full", "partial", "fraction", "none", "rotmat_labels"])
 def case(request):
     return request.param
 
 
 def recorded(case: str, name: str) -> torch.Tensor:
-    return torch.from_numpy(RECORDED[f"{case}.{name}"])
+    return torch.from_numpy(np.asarray(RECORDED[f"{case}.{name}"]))
 
 
 def leaves_of(case: str) -> dict[str, torch.Tensor]:
@@ -54,12 +54,15 @@ def as_ours(leaves, only_3d: bool) -> tuple[Prediction, HandMesh]:
 
 def target_of(case: str) -> HandTarget:
     keypoints, joints = (recorded(case, f"label.keypoints_{n}d") for n in (2, 3))
-    parts = [
-        recorded(case, f"label.mano_params.{p}").unflatten(1, (-1, 3))
-        for p in ("global_orient", "hand_pose")
-    ]
+    pose = torch.cat(
+        [recorded(case, f"label.mano_params.{p}") for p in ("global_orient", "hand_pose")], dim=1
+    )
+    if case == "rotmat_labels":
+        rotmats = pose.unflatten(1, (-1, 3, 3))
+    else:
+        rotmats = rotvec_to_rotmat(pose.unflatten(1, (-1, 3)))
     return HandTarget(
-        rotmats=rotvec_to_rotmat(torch.cat(parts, dim=1)),
+        rotmats=rotmats,
         betas=recorded(case, "label.mano_params.betas"),
         has_mano=recorded(case, "label.has_mano_params.betas"),
         joints=joints[..., :3],
@@ -70,14 +73,24 @@ def target_of(case: str) -> HandTarget:
     )
 
 
-@pytest.mark.parametrize("name", TERMS)
-def test_each_term_has_the_recorded_value_and_gradient(case, name):
-    leaves, target = leaves_of(case), target_of(case)
+def value_of(case: str, name: str, leaves) -> torch.Tensor:
+    target = target_of(case)
     if name in ("global_orient", "hand_pose"):
         has = recorded(case, f"label.has_mano_params.{name}")
         target = dataclasses.replace(target, has_mano=has)
-    term = TERMS[name]
-    value = term(*as_ours(leaves, only_3d=name == "keypoints_3d"), target)
+    return TERMS[name](*as_ours(leaves, only_3d=name == "keypoints_3d"), target)
+
+
+def test_the_weighted_sum_is_the_recorded_loss(case):
+    leaves = leaves_of(case)
+    total = sum(term.weight * value_of(case, name, leaves) for name, term in TERMS.items())
+    torch.testing.assert_close(total, recorded(case, "loss"), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_each_term_has_the_recorded_value_and_gradient(case, name):
+    leaves, term = leaves_of(case), TERMS[name]
+    value = value_of(case, name, leaves)
     torch.testing.assert_close(value, recorded(case, f"loss_{name}"), rtol=1e-5, atol=1e-6)
     (term.weight * value).backward()
     torch.testing.assert_close(

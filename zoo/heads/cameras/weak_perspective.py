@@ -65,3 +65,19 @@ class WeakPerspectiveCamera(nn.Module):
             intrinsics=intrinsics.expand(len(values), -1, -1),
         )
         return CameraReading(values=values, pose=pose)
+
+
+def whole_picture_position(
+    values: Tensor, *, box_center: Tensor, box_side: Tensor, picture_size: Tensor, focal: float
+) -> Tensor:
+    """Where HaMeR puts MANO's origin in a camera centred on the whole picture (HaMeR, section 4).
+
+    An approximation: that the crop is seen aslant is left out, and depth grows with `focal`.
+    values: (B, 3) s, tx, ty; the sign of tx turned first for a mirrored left hand.
+    box_center: (B, 2) px. box_side: (B,) px of the square crop. picture_size: (B, 2) px, W and H.
+    focal: px; HaMeR takes 5000 / 256 longer sides of the picture.
+    returns: (B, 3) m.
+    """
+    size = box_side[:, None] * values[:, :1] + 1e-9
+    shift = values[:, 1:] + 2 * (box_center - picture_size / 2) / size
+    return torch.cat((shift, 2 * focal / size), dim=-1)
