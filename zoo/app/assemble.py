@@ -112,11 +112,7 @@ def build_runner(
         optim_wrapper=_optim_wrapper(config),
         param_scheduler=schedulers(config["param_scheduler"], steps),
         default_hooks=_default_hooks(config.get("default_hooks", {})),
-        custom_hooks=[
-            checkpoints.ExactResume(),
-            *(dict(hook) for hook in config.get("custom_hooks", {}).values()),
-            *hooks,
-        ],
+        custom_hooks=[checkpoints.ExactResume(), *_custom_hooks(config), *hooks],
         log_processor={"by_epoch": False},
         log_level="WARNING",
         visualizer=_visualizer(config, work_dir),
@@ -129,6 +125,10 @@ def build_runner(
     )
     _log_everything_to_file(runner)
     return runner
+
+
+def _custom_hooks(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dict(hook) for hook in config.get("custom_hooks", {}).values()]
 
 
 def _optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:

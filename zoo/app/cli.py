@@ -64,21 +64,27 @@ Data = Annotated[
 ]
 
 
+ValData = Annotated[
+    Optional[str], typer.Option(help="Validation shards; default: DATA/val, or --data")  # noqa: UP045
+]
+Steps = Annotated[Optional[int], typer.Option(help="Budget; the schedule keeps its shape")]  # noqa: UP045
+Seed = Annotated[Optional[int], typer.Option(help="Of weights, data order, augmentation")]  # noqa: UP045
+PrecisionOption = Annotated[Optional[Precision], typer.Option(help="Of the network")]  # noqa: UP045
+WorkDir = Annotated[Optional[Path], typer.Option(help="Default: runs/CONFIG-SIZE")]  # noqa: UP045
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint")]
+
+
 @app.command()
 def train(
     config: Config,
     size: SizeOption = Size.auto,
     data: Data = None,
-    val_data: Annotated[
-        Optional[str], typer.Option(help="Validation shards; default: DATA/val, or --data")  # noqa: UP045
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Budget; the schedule keeps its shape")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, data order, augmentation")] = None,
-    precision: Annotated[Optional[Precision], typer.Option(help="Of the network")] = None,  # noqa: UP045
-    work_dir: Annotated[Optional[Path], typer.Option(help="Default: runs/CONFIG-SIZE")] = None,  # noqa: UP045
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint")
-    ] = False,
+    val_data: ValData = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    precision: PrecisionOption = None,
+    work_dir: WorkDir = None,
+    resume: Resume = False,
     changes: Changes = None,
     plugins: Plugins = None,
     launcher: Launcher = Launcher.none,
@@ -91,18 +97,18 @@ def train(
     from zoo.app.train import train as run
 
     request = TrainRequest(
-        config=config,
-        size=size.value,
-        data=data,
-        val_data=val_data,
-        steps=steps,
-        seed=seed,
-        precision=precision.value if precision else None,
-        work_dir=work_dir,
-        resume=resume,
-        changes=tuple(changes or ()),
-        plugins=tuple(plugins or ()),
-        launcher=launcher.value,
+        config,
+        size.value,
+        data,
+        val_data,
+        steps,
+        seed,
+        precision and precision.value,
+        work_dir,
+        resume,
+        tuple(changes or ()),
+        tuple(plugins or ()),
+        launcher.value,
         command=_typed(),
     )
     if not run(request, Console()).finished:
@@ -148,7 +154,7 @@ def predict(
     side: Annotated[
         Optional[list[str]], typer.Option(help="left or right, one for all or one for each box")  # noqa: UP045
     ] = None,
-    focal: Annotated[Optional[float], typer.Option(help="px; default: the longer side")] = None,  # noqa: UP045
+    focal: Annotated[Optional[float], typer.Option(help="px; default: the diagonal")] = None,  # noqa: UP045
     out: Annotated[Path, typer.Option(help="Where the results go")] = Path("predictions"),
     every: Annotated[int, typer.Option(help="Of a video, each EVERY-th frame")] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results")] = False,

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -109,7 +110,7 @@ def doctor() -> None:
     table = Table("what", "state", "what to do")
     for row in examine():
         mark = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]"}.get(row.state, row.state)
-        table.add_row(row.name, f"{mark}  {row.found}", row.advice)
+        table.add_row(row.name, f"{mark}  {escape(row.found)}", escape(row.advice))
     console.print(table)
 
 

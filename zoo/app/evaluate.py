@@ -24,6 +24,7 @@ from zoo.metrics.bootstrap import mean_interval
 from zoo.metrics.summary import HandScores, measure, names_of, summarize
 from zoo.model import HandMeshModel, records
 
+NOT_WEIGHTS = ("data_preprocessor.draws",)  # random state, which published weights do not carry
 BASELINE_BATCHES = 32  # of training labels; 2000 hands fix a mean to about 1 mm
 
 
@@ -109,14 +110,18 @@ def load_weights(model: HandMeshModel, checkpoint: str | Path) -> int:
         path = found[0]
     content = checkpoints.load(path)
     state = content["state_dict"]
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    if missing or unexpected:
-        example = (missing or unexpected)[0]
-        kind = "lacks" if missing else "has, beyond the model,"
+    expected = model.state_dict()
+    odd = sorted(
+        {name for name in expected.keys() ^ state.keys() if name not in NOT_WEIGHTS}
+        | {n for n in expected.keys() & state.keys() if expected[n].shape != state[n].shape}
+    )
+    if odd:
         raise ValueError(
-            f"{path} does not fit this config: it {kind} {len(missing or unexpected)} weights, "
-            f"{example} among them. Evaluate it with the config and --size it was trained with."
+            f"{path} does not fit this config: {len(odd)} weights are missing, unknown or of "
+            f"another shape, {odd[0]} among them. Use the config, --set values and --size it was "
+            f"trained with (run.json beside it has them)."
         )
+    model.load_state_dict(state, strict=False)
     return int(content.get("meta", {}).get("iter", 0))
 
 

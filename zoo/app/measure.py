@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -36,6 +38,8 @@ def measure_checkpoint(
     for plugin in plugins:
         load_plugin(plugin)
     config = load(config_name, changes, size=size_of_run(config_name, checkpoint, size))
+    if data is None:
+        config = with_data_of_run(config, checkpoint)
     model = build_model(config)
     step = load_weights(model, checkpoint)
     if data is None:
@@ -50,21 +54,35 @@ def measure_checkpoint(
             f"[yellow]Left out[/] {entry['count']} samples: {reason} ({entry['example']})"
         )
     if json_file is not None:
-        write_json(
-            json_file,
-            {
-                "schema": 1,
-                "config": config,
-                "checkpoint": str(checkpoint),
-                "steps": step,
-                "seed": at(config, "randomness.seed"),
-                "commit": commit(),
-                "machine": machine(),
-                "data": {"fingerprint": fingerprint(val), "samples": count_frames(val)},
-                "metrics": evaluation.metrics,
-                "intervals": evaluation.intervals,
-                "baseline": evaluation.baseline,
-                "skipped": {"val": evaluation.skipped},
-            },
-        )
+        numbers = {
+            "metrics": evaluation.metrics,
+            "intervals": evaluation.intervals,
+            "baseline": evaluation.baseline,
+            "skipped": {"val": evaluation.skipped},
+        }
+        write_json(json_file, {**_facts(config, checkpoint, step, val), **numbers})
     return evaluation.metrics
+
+
+def with_data_of_run(config: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    """The config with the rendered hands its run.json says the checkpoint was trained on."""
+    record = (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "run.json"
+    if not record.is_file():
+        return config
+    trained_on = json.loads(record.read_text())["config"]["data"]
+    return {**config, "data": {**config["data"], "synthetic": trained_on["synthetic"]}}
+
+
+def _facts(
+    config: Mapping[str, Any], checkpoint: Path, step: int, val: list[str]
+) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "config": config,
+        "checkpoint": str(checkpoint),
+        "steps": step,
+        "seed": at(config, "randomness.seed"),
+        "commit": commit(),
+        "machine": machine(),
+        "data": {"fingerprint": fingerprint(val), "samples": count_frames(val)},
+    }

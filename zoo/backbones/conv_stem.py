@@ -14,9 +14,9 @@ class ConvStem(nn.Module):
 
     A 4x4 convolution with stride 4, one residual block there, then one block for each further
     halving down to `patch_size`. Convolutions early are Xiao et al., Early Convolutions Help
-    Transformers See Better, NeurIPS 2021; the blocks are He et al., CVPR 2016. With batch norm a hand model learns from the first hundred steps on, where group
-    norm over a picture waited for thousands (docs/results.md). In evaluation a token never depends
-    on the other pictures of a batch.
+    Transformers See Better, NeurIPS 2021; the blocks are He et al., CVPR 2016. With batch norm a
+    hand model learns from the first hundred steps on. In evaluation a token never depends on the
+    other pictures of a batch.
     """
 
     def __init__(self, *, dim: int, patch_size: int, num_patches: int) -> None:
