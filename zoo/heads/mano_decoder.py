@@ -93,18 +93,14 @@ class ManoDecoder(nn.Module):
         _check(steps, init, representation, query, relative_to_mean)
         self.steps, self.residual, self.constant_query = steps, residual, query == "zero"
         self.representation = REPRESENTATIONS[representation]
-        self.pose_name = f"pose_{representation}"
-        self.query_dim, self.camera = dim, camera
+        self.query_dim, self.camera, self.pose_name = dim, camera, f"pose_{representation}"
         self.provides = camera.provides | {self.pose_name}
         self.widths = (NUM_ROTATIONS * self.representation.width, NUM_BETAS, camera.num_values)
         sizes = {"dim": dim, "depth": depth, "num_heads": num_heads, "head_dim": head_dim}
-        blocks = {"mlp_dim": mlp_dim, "dropout": dropout, "exact_tokens": True}
+        sizes |= {"mlp_dim": mlp_dim, "context_dim": token_dim}
+        query_width = 1 if self.constant_query else sum(self.widths)
         self.transformer = TransformerDecoder(
-            token_dim=1 if self.constant_query else sum(self.widths),
-            num_tokens=1,
-            context_dim=token_dim,
-            **sizes,
-            **blocks,
+            token_dim=query_width, num_tokens=1, dropout=dropout, exact_tokens=True, **sizes
         )
         self.decpose, self.decshape = (_readout(dim, n, readout_gain) for n in self.widths[:2])
         self._register_start(init, hand, mean_params, relative_to_mean, seed)
