@@ -70,3 +70,16 @@ optim_wrapper = dict(
 param_scheduler = dict(warmup=5000, cycles=0.4)
 train_cfg = dict(max_iters=100000, val_interval=3000)
 custom_hooks.update(dropout=dict(type="ProgressiveDropout", start_step=10000, probability=0.1))
+sizes.update(
+    small={
+        "model.backbone.pretrained": "facebook/dinov2-small",
+        "model.head.dim": 384,
+        "model.head.num_heads": 6,
+        "model.head.mlp_dim": 1536,
+        "param_scheduler.warmup": 1000,
+        "train_cfg.max_iters": 20000,
+        "train_cfg.val_interval": 1000,
+        "default_hooks.checkpoint.interval": 1000,
+        "custom_hooks.dropout.start_step": 2000,
+    }
+)

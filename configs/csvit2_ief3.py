@@ -25,6 +25,7 @@ model.losses.update(
         type="pose_numbers", representation="rot6d_columns", norm="l2", part="global", weight=6.0
     ),
     betas=dict(type="betas", norm="l2", weight=0.05),
+    unlabelled_betas=dict(type="betas", norm="l2", hands="unlabelled", weight=0.05),
     wrist=dict(type="heatmap", sigma=0.01, weight=0.05),
     joints=dict(type="root_joints", norm="l1", unit="mm", weight=0.005),
     reprojection=dict(type="reprojection", crop_width=None, weight=0.004),
