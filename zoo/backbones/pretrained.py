@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,10 @@ import huggingface_hub
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
+from zoo.backbones.load_report import LoadReport, PretrainedWeightsMissing
+
 _WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _SECONDS_TO_ANSWER = 5.0
-
-
-class PretrainedWeightsMissing(ValueError):
-    """Pretrained weights were asked for and are neither on this machine nor to be had."""
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of every weight of a backbone when it was loaded."""
-
-    source: str
-    matched: int
-    total: int
-    missing: tuple[str, ...]  # wanted by the backbone, absent or of another shape in the file
-    unexpected: tuple[str, ...]  # in the file, not wanted by the backbone
-
-    @property
-    def fraction(self) -> float:
-        return self.matched / self.total
-
-    def __str__(self) -> str:
-        extra = f", {len(self.unexpected)} of the file unused" if self.unexpected else ""
-        return f"{self.source}: {self.matched} of {self.total} weights loaded{extra}"
 
 
 def find_pretrained(name: str) -> Path:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from zoo.backbones.conv_stem import ConvStem
-from zoo.backbones.pretrained import LoadReport
+from zoo.backbones.conv_stem import ConvStem, wave_positions
+from zoo.backbones.load_report import LoadReport
 from zoo.backbones.vitpose_weights import load_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -50,9 +50,8 @@ class ViTPose(nn.Module):
     tiny: ClassVar[dict[str, Any]] = {
         "image_size": (128, 128),
         "dim": 192,
-        "depth": 4,
+        "depth": 2,
         "num_heads": 3,
-        "mlp_ratio": 2,
         "drop_path": 0.0,
         "pretrained": None,
         "stem": "conv",
@@ -81,16 +80,16 @@ class ViTPose(nn.Module):
         self.image_size, self.token_dim = tuple(image_size), dim
         self.cut, self.token_grid = _grid(self.image_size, side_cut)
         patches = self.token_grid[0] * self.token_grid[1]
-        self.pos_embed = nn.Parameter(torch.empty(1, 1 + patches, dim))
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        positions = nn.init.trunc_normal_(torch.empty(1, 1 + patches, dim), std=0.02)
         self.patch_embed = PatchEmbed(dim=dim)
         if stem == "conv":
             self.patch_embed = ConvStem(dim=dim, patch_size=PATCH, num_patches=patches)
-        widths = {"dim": dim, "num_heads": num_heads, "mlp_dim": mlp_ratio * dim}
+            positions[0, 1:] = wave_positions(*self.token_grid, dim)
+        self.pos_embed = nn.Parameter(positions)
+        sizes = {"dim": dim, "num_heads": num_heads, "mlp_dim": mlp_ratio * dim}
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        self.blocks = nn.ModuleList(
-            Block(**widths, drop_path=rate, attention=attention) for rate in rates
-        )
+        blocks = (Block(**sizes, drop_path=rate, attention=attention) for rate in rates)
+        self.blocks = nn.ModuleList(blocks)
         self.last_norm = nn.LayerNorm(dim, eps=NORM_EPS)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from zoo.backbones.pretrained import LoadReport, PretrainedWeightsMissing
+from zoo.backbones.load_report import LoadReport, PretrainedWeightsMissing
 
 _PREFIX = "backbone."  # of a whole ViTPose body model
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from zoo.backbones.pretrained import PretrainedWeightsMissing
+from zoo.backbones.load_report import PretrainedWeightsMissing
 from zoo.backbones.vitpose import PatchEmbed, ViTPose
 from zoo.contracts import Backbone
 
@@ -128,7 +128,8 @@ def test_a_dropped_branch_leaves_a_picture_as_it_was_and_keeps_the_mean():
 
 @pytest.mark.parametrize("stem", ["linear", "conv"])
 def test_one_picture_does_not_depend_on_the_others(stem):
-    model = backbone(stem=stem).train()
+    # A stem with batch norm promises it only once it is evaluated.
+    model = backbone(stem=stem).train(stem == "linear")
     torch.testing.assert_close(model(pictures()[:1]), model(pictures())[:1], atol=1e-5, rtol=1e-4)
 
 
