@@ -183,7 +183,7 @@ class ManoDecoder(nn.Module):
             rng = torch.Generator().manual_seed(seed)
             pose, betas, camera = (torch.randn(1, n, generator=rng) for n in self.widths)
         elif init == "mean":
-            camera = self.camera.initial.detach().cpu().clone()[None]
+            camera = self.camera.initial.detach().to(pose.device, copy=True)[None]
             if mean_params is not None:
                 pose, betas = self._mean_of_file(mean_params)
             else:
@@ -200,7 +200,7 @@ class ManoDecoder(nn.Module):
                 f"ManoDecoder with {reason} needs the mean pose of a hand and was given none; pass "
                 "`hand`, or choose init='zero' or init='random' and relative_to_mean=False."
             )
-        return self._numbers(hand.mean_pose_rotmats().cpu())
+        return self._numbers(hand.mean_pose_rotmats()).to(self.decpose.weight.device)
 
     def _mean_of_file(self, path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
         with np.load(path, allow_pickle=False) as file:

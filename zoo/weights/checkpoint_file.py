@@ -21,7 +21,9 @@ _REAL: dict[tuple[str, str], Any] = {
     **{("builtins", kind.__name__): kind for kind in _PLAIN},
     **{("__builtin__", kind.__name__): kind for kind in _PLAIN},
     ("collections", "OrderedDict"): collections.OrderedDict,
+    ("collections", "Counter"): collections.Counter,
     ("collections", "defaultdict"): collections.defaultdict,
+    ("_codecs", "encode"): lambda text, _encoding: text.encode("latin1"),  # bytes, protocol 2
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
     ("torch", "Size"): torch.Size,
@@ -112,8 +114,9 @@ def _read_torch(file: Path, pickled_config: bool) -> Any:
             "run. Do not trust where it came from."
         )
     if not pickled_config:
+        known = [name for name in asks_for if name not in foreign] or asks_for
         raise UnreadableCheckpoint(
-            f"{file}: besides tensors the pickle holds objects ({', '.join(asks_for[:3])}); "
+            f"{file}: besides tensors the pickle holds objects ({', '.join(known[:3])}); "
             "nothing was run. Add --pickled-config to read them as plain data."
         )
     return torch.load(

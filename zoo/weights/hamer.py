@@ -186,7 +186,7 @@ def arrays_of(hand: HandAsset) -> dict[str, Tensor]:
         "joint_map": OPENPOSE_FROM_MANO,
         "vertex_joint_selector.extra_joints_idxs": TIP_VERTICES,
     }
-    arrays = {key: np.ascontiguousarray(value, np.float32) for key, value in numbers.items()}
+    arrays = {key: np.array(value, np.float32, order="C") for key, value in numbers.items()}
     arrays |= {key: np.array(value, np.int64) for key, value in indices.items()}
     return {key: torch.from_numpy(arrays[key]) for key in MANO_SHAPES}
 

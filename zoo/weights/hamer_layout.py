@@ -53,16 +53,16 @@ class Layout:
 
         def size(field: str, key: str, axis: int, divisor: int = 1) -> dict[str, int]:
             found = state.get(key)
-            if found is None or found.ndim <= axis - (axis < 0):
+            if found is None or found.ndim <= axis:
                 return {}
             return {field: found.shape[axis] // divisor}
 
         layer = "mano_head.transformer.transformer.layers."
         sizes = {
-            **size("dim", "backbone.pos_embed", -1),
+            **size("dim", "backbone.pos_embed", 2),
             **size("positions", "backbone.pos_embed", 1),
             **size("mlp_dim", "backbone.blocks.0.mlp.fc1.weight", 0),
-            **size("head_dim", "mano_head.transformer.pos_embedding", -1),
+            **size("head_dim", "mano_head.transformer.pos_embedding", 2),
             **size("head_inner", f"{layer}0.0.fn.to_qkv.weight", 0, 3),
             **size("head_mlp_dim", f"{layer}0.2.fn.net.0.weight", 0),
             **size("query_width", "mano_head.transformer.to_token_embedding.weight", 1),
