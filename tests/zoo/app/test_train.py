@@ -25,7 +25,7 @@ RESULTS = ("run.json", "predictions.npz", "predictions.png", "curves.png")
 
 def ask(hands: Path, changes: tuple[str, ...], work_dir: Path, steps: int, **more) -> TrainRequest:
     every = f"default_hooks.checkpoint.interval={more.pop('every', steps)}"
-    extra = more.pop("changes", ())
+    extra = more.pop("extra", ())
     return TrainRequest(
         config="csvit2_ief3",
         size="tiny",
@@ -184,7 +184,7 @@ def _with_a_cut_picture(shard: Path) -> bytes:
 
 def test_a_signal_ends_the_run_with_a_checkpoint_to_go_on_from(hands, tiny_changes, tmp_path):
     request = ask(
-        hands, tiny_changes, tmp_path / "stopped", steps=100000, changes=("data.val.batch_size=4",)
+        hands, tiny_changes, tmp_path / "stopped", steps=100000, extra=("data.val.batch_size=4",)
     )
     from zoo.app.hooks import LiveProgress
 
