@@ -125,6 +125,7 @@ def _report(
 
 
 def main() -> None:
+    """The command line: a table of the ways, and JSON where asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="full", choices=("full", "tiny"))
     parser.add_argument("--batch", type=int, default=2)
