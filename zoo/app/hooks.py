@@ -122,7 +122,7 @@ class LiveProgress(Hook):
 
     def __init__(self, *, console: Console, plain_every: float = 20.0) -> None:
         self.console, self.plain_every = console, plain_every
-        self.samples, self.seconds = 0, 0.0
+        self.steps, self.samples, self.seconds = 0, 0, 0.0  # of this process, not before a resume
         self.wait_seconds = 0.0
         self.bar: Progress | None = None
         self._mark = self._last_plain = self._step_end = 0.0
@@ -151,6 +151,7 @@ class LiveProgress(Hook):
         self, runner, batch_idx: int, data_batch: FrameBatch = None, outputs=None
     ) -> None:
         now = time.perf_counter()
+        self.steps += 1
         self.samples += len(data_batch)
         self.seconds += now - self._mark
         self._mark = self._step_end = now
@@ -163,7 +164,7 @@ class LiveProgress(Hook):
         self.bar.update(self.task, completed=runner.iter + 1, rate=rate, terms=terms)
         if not self.console.is_terminal and now - self._last_plain > self.plain_every:
             self._last_plain = now
-            left = (runner.max_iters - runner.iter - 1) * self.seconds / max(runner.iter + 1, 1)
+            left = (runner.max_iters - runner.iter - 1) * self.seconds / self.steps
             self.console.print(
                 f"step {runner.iter + 1}/{runner.max_iters}  {rate:.0f} samples/s  "
                 f"{left / 60:.1f} min left  {terms}",

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zoo.geometry.rotation import rotvec_to_rotmat
 from zoo.geometry.representation import REPRESENTATIONS
+from zoo.geometry.rotation import rotvec_to_rotmat
 
 
 @pytest.mark.parametrize("name", REPRESENTATIONS)

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from zoo.contracts import HandQuery, Head
+from zoo.geometry.representation import REPRESENTATIONS
 from zoo.heads.cameras.heatmap import HeatmapCamera
 from zoo.heads.cameras.metric import MetricCamera
 from zoo.heads.cameras.weak_perspective import WeakPerspectiveCamera
 from zoo.heads.mano_decoder import ManoDecoder
-from zoo.geometry.representation import REPRESENTATIONS
 
 WIDTH, DIM = 24, 32
 TOKENS = torch.randn(4, 10, WIDTH, generator=torch.Generator().manual_seed(0))
