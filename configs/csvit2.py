@@ -76,10 +76,5 @@ sizes.update(
         "model.head.dim": 384,
         "model.head.num_heads": 6,
         "model.head.mlp_dim": 1536,
-        "param_scheduler.warmup": 1000,
-        "train_cfg.max_iters": 20000,
-        "train_cfg.val_interval": 1000,
-        "default_hooks.checkpoint.interval": 1000,
-        "custom_hooks.dropout.start_step": 2000,
     }
 )

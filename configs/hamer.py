@@ -45,7 +45,7 @@ model = dict(
     losses=dict(
         orientation=dict(type="rotations", part="global", reduction="sum", weight=0.001),
         rotations=dict(type="rotations", part="hand", reduction="sum", weight=0.001),
-        betas=dict(type="betas", reduction="sum", weight=0.0005),
+        betas=dict(type="betas", norm="l2", reduction="sum", weight=0.0005),
         unlabelled_betas=dict(type="betas", hands="unlabelled", reduction="sum", weight=0.0005),
         joints=dict(type="root_joints", reduction="sum", unlabelled_wrist="use", weight=0.05),
         reprojection=dict(type="reprojection", reduction="sum", weight=0.01),
