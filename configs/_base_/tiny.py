@@ -8,7 +8,7 @@ sizes = dict(
         "data.synthetic.count": 24000,
         "data.synthetic.val_count": 512,
         "data.synthetic.image_size": 160,
-        "optim_wrapper.optimizer.lr": 1e-3,
+        "optim_wrapper.optimizer.lr": 6e-4,
         "optim_wrapper.optimizer.weight_decay": 0.02,
         "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult": 1.0,
         "param_scheduler.warmup": 60,
