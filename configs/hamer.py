@@ -48,7 +48,7 @@ model = dict(
         betas=dict(type="betas", norm="l2", reduction="sum", weight=0.0005),
         unlabelled_betas=dict(type="betas", hands="unlabelled", reduction="sum", weight=0.0005),
         joints=dict(type="root_joints", reduction="sum", unlabelled_wrist="use", weight=0.05),
-        reprojection=dict(type="reprojection", reduction="sum", weight=0.01),
+        reprojection=dict(type="reprojection", nearest=None, reduction="sum", weight=0.01),
         adversarial=dict(type="adversarial", weight=0.0005, lr=1e-5, weight_decay=1e-4),
     ),
     precision="bf16",

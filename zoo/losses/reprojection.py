@@ -13,8 +13,10 @@ from zoo.losses.reduce import REDUCTIONS, Reduction, in_float32, labelled, one_o
 class Reprojection(nn.Module):
     """L1 between projected joints and labelled keypoints of the crop, per coordinate.
 
-    A joint nearer than `nearest` (or behind the camera) is projected as if it were at that depth,
-    so that a wild first guess gives large but finite gradients.
+    A joint nearer than `nearest` m (or behind the camera) is projected as if it were at that depth,
+    so that a wild first guess gives large but finite gradients. None projects whatever is there,
+    as HaMeR does: under its far camera a scale may pass through zero without harm, and a hand
+    held at `nearest` would cost thousands of crops.
 
     crop_width: px that count as 1 (HaMeR: the side of the crop); None keeps pixels (CS-ViT2).
     knee: px from which on the error grows with its logarithm only, see `robust_l1`; None is
@@ -30,7 +32,7 @@ class Reprojection(nn.Module):
         weight: float,
         crop_width: float | None = None,
         knee: float | None = None,
-        nearest: float = 0.01,
+        nearest: float | None = 0.01,
         reduction: Reduction = "mean",
         measured_cameras_only: bool = False,
     ) -> None:

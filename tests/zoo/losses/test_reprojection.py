@@ -56,3 +56,23 @@ def test_sizes_have_to_be_positive():
     for name in ("crop_width", "knee", "nearest"):
         with pytest.raises(ValueError, match=f"Reprojection.{name} is 0"):
             Reprojection(weight=1.0, **{name: 0})
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.0, -1e-3, -2.0])
+def test_under_hamers_far_camera_a_scale_may_pass_through_zero(scale, hands, labels):
+    """There the picture is nearly linear in the scale, also where the depth changes its sign."""
+    prediction, mesh = hands(0)
+    focal, width = 5000.0, 256.0
+    shift = torch.tensor([0.02, -0.03, 0.0])
+    depth = 2 * focal / (width * scale + 1e-9)
+    joints = (mesh.joints - mesh.joints[:, :1] + shift).detach()
+    placed = dataclasses.replace(mesh, joints=joints + torch.tensor([0.0, 0.0, depth]))
+    intrinsics = torch.tensor([[focal, 0, 128], [0, focal, 128], [0, 0, 1.0]]).expand(4, 3, 3)
+    camera = dataclasses.replace(prediction.camera, intrinsics=intrinsics)
+    seen = dataclasses.replace(prediction, camera=camera)
+    expected = 128 + scale * width / 2 * joints[..., :2]
+    target = dataclasses.replace(labels(1), keypoints=expected)
+    loss = Reprojection(weight=1.0, crop_width=256, nearest=None)(seen, placed, target)
+    assert loss < 1e-3
+    if scale < 0:
+        assert Reprojection(weight=1.0, crop_width=256)(seen, placed, target) > 10
