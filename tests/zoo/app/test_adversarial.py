@@ -29,7 +29,8 @@ CHANGES = (
     "data.val.batch_size=8",
     "train_cfg.max_iters=4",
     "train_cfg.val_interval=4",
-    "param_scheduler.warmup=1",
+    "param_scheduler.warmup=0",
+    "param_scheduler.cycles=0",
     "default_hooks.checkpoint.interval=2",
 )
 

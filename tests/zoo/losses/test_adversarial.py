@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from zoo.contracts import LossTerm
 from zoo.losses.adversarial import AdversarialPrior, Discriminator
@@ -118,6 +119,26 @@ def test_a_resumed_term_draws_the_real_hands_an_uninterrupted_one_would(poses, h
     assert again.draws == 4
     for key, value in straight.state_dict().items():
         assert torch.equal(value, again.state_dict()[key]), key
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_a_group_of_one_process_learns_as_a_process_alone(poses, hands, labels, request):
+    learned = []
+    for group in (False, True):
+        if group:
+            request.getfixturevalue("one_process")
+        torch.manual_seed(0)
+        term = AdversarialPrior(weight=0.5, poses=poses)
+        term(*hands(0), labels(1))
+        term.learn(term.optimizer())
+        learned.append(term.state_dict())
+    assert all(torch.equal(value, learned[1][key]) for key, value in learned[0].items())
 
 
 def test_the_discriminator_judges_joints_apart_and_together():
