@@ -35,7 +35,13 @@ cameras = Slot(
     },
     protocol="zoo.contracts:CameraReadout",
 )
-temporals = Slot("temporal", {}, protocol="zoo.contracts:Temporal")
+temporals = Slot(
+    "temporal",
+    {
+        "rotary": "zoo.temporal.rotary:RotaryTimeEncoder",
+    },
+    protocol="zoo.contracts:Temporal",
+)
 losses = Slot(
     "loss",
     {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ class TransformerDecoder(nn.Module):
                 CrossAttention(**heads, **across),
                 FeedForward(dim=dim, mlp_dim=mlp_dim, dropout=dropout),
             )
-            return nn.ModuleList(_PreNorm(dim, block) for block in blocks)
+            return nn.ModuleList(PreNorm(dim, block) for block in blocks)
 
         self.transformer = nn.Module()
         self.transformer.layers = nn.ModuleList(layer() for _ in range(depth))
@@ -92,7 +94,7 @@ class TransformerDecoder(nn.Module):
                 module.p = p
 
 
-class _PreNorm(nn.Module):
+class PreNorm(nn.Module):
     """A block that reads its first input through a LayerNorm."""
 
     def __init__(self, dim: int, block: nn.Module) -> None:
@@ -122,7 +124,7 @@ class SelfAttention(nn.Module):
             values = self.to_qkv.weight.chunk(3)[2]
             return self.to_out(F.linear(x, values))
         query, key, value = self.to_qkv(x).chunk(3, dim=-1)
-        return self.to_out(_attend(query, key, value, self.num_heads, self._map_dropout()))
+        return self.to_out(attend(query, key, value, self.num_heads, self._map_dropout()))
 
     def _map_dropout(self) -> float:
         return self.to_out[1].p if self.training else 0.0
@@ -156,7 +158,7 @@ class CrossAttention(nn.Module):
         """x: (B, n, dim), context: from `project`; returns (B, n, dim)."""
         query = self.to_q(x)
         key, value = (side.to(query.dtype) for side in context)
-        return self.to_out(_attend(query, key, value, self.num_heads, self._map_dropout()))
+        return self.to_out(attend(query, key, value, self.num_heads, self._map_dropout()))
 
     def _map_dropout(self) -> float:
         return self.to_out[1].p if self.training else 0.0
@@ -187,14 +189,37 @@ def _project(linear: nn.Linear, x: Tensor, exact: bool) -> Tensor:
         return linear(x.float())
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, dropout: float) -> Tensor:
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    num_heads: int,
+    dropout: float = 0.0,
+    *,
+    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """Softmax attention of `num_heads` heads.
+
+    query: (B, n, num_heads * d); key, value: (B, N, num_heads * d).
+    turn: changes queries and keys, (B, num_heads, n or N, d), before they meet.
+    causal: query i sees keys up to i alone.
+    returns: (B, n, num_heads * d).
+    """
     query, key, value = (
         x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value)
     )
+    if turn is not None:
+        query, key = turn(query, key)
     if query.device.type == "cpu" and query.dtype != torch.float32:
         # There the fused kernel's backward pass is four times slower than two matrix products.
         logits = query @ key.mT * query.shape[-1] ** -0.5
+        if causal:
+            hidden = torch.ones_like(logits, dtype=torch.bool).triu(1)
+            logits = logits.masked_fill(hidden, -torch.inf)
         attended = F.dropout(logits.softmax(dim=-1), dropout).to(value.dtype) @ value
     else:
-        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        attended = F.scaled_dot_product_attention(
+            query, key, value, dropout_p=dropout, is_causal=causal
+        )
     return attended.transpose(1, 2).flatten(2)
