@@ -1,4 +1,4 @@
-"""From a checked config to built things: the model, its loaders, and mmengine's Runner."""
+"""From a checked config to what trains it: the loaders and mmengine's Runner."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import Runner
 
-from registry.build import build_metrics, build_model_parts, build_preprocess_parts
+from registry.build import build_metrics
+from registry.whole import build_model
 from zoo.app import checkpoints
 from zoo.app import hooks as _register_hooks  # noqa: F401  # names in custom_hooks
 from zoo.app import precision as _register_wrapper  # noqa: F401
@@ -22,7 +23,8 @@ from zoo.app.schedule import schedulers
 from zoo.data.streams import EvalStream, StreamLoader, TrainStream
 from zoo.metrics.runner import HandMetrics
 from zoo.model import HandMeshModel
-from zoo.preprocess import Preprocess
+
+__all__ = ["Shards", "build_model", "build_runner", "train_loader", "val_loader"]
 
 _CHECKPOINT_DEFAULTS = {"by_epoch": False, "save_last": True, "backend_args": checkpoints.ATOMIC}
 
@@ -33,31 +35,6 @@ class Shards:
 
     train: list[str]
     val: list[str]
-
-
-def build_model(config: Mapping[str, Any]) -> HandMeshModel:
-    """The model of a config, with its preprocessing, initialised from `randomness.seed`."""
-    seed = config.get("randomness", {}).get("seed", 0)
-    set_random_seed(seed)
-    parts = build_model_parts(config)
-    preprocess = build_preprocess_parts(config, image_size=parts.backbone.image_size)
-    return HandMeshModel(
-        hand=parts.hand,
-        backbone=parts.backbone,
-        neck=parts.neck,
-        head=parts.head,
-        temporal=parts.temporal,
-        losses=parts.losses,
-        precision=config["model"].get("precision", "bf16"),
-        supervise_earlier=config["model"].get("supervise_earlier", 0.0),
-        detach_betas=config["model"].get("detach_betas", False),
-        data_preprocessor=Preprocess(
-            crop=preprocess.crop,
-            view_augmentations=preprocess.view_augmentations,
-            pixel_augmentations=preprocess.pixel_augmentations,
-            seed=seed,
-        ),
-    )
 
 
 def train_loader(
