@@ -85,7 +85,7 @@ pixel_augmentations = Slot(
     protocol="zoo.contracts:PixelAugmentation",
 )
 crops = Slot("crop", {"hand": "zoo.augment.crop:HandCrop"}, protocol="")
-datasets = Slot("dataset", {}, protocol="")
+datasets = Slot("dataset", {"rendered": "zoo.data.synthetic.frames:RenderedFrames"}, protocol="")
 converters = Slot(
     "converter",
     {
@@ -113,7 +113,13 @@ metrics = Slot(
     },
     protocol="zoo.contracts:Metric",
 )
-probes = Slot("probe", {}, protocol="")
+probes = Slot(
+    "probe",
+    {
+        "gradient.reach": "benchmarks.probes.gradient:Reach",
+    },
+    protocol="benchmarks.probe:Probe",
+)
 
 SLOTS: dict[str, Slot] = {
     slot.name: slot

@@ -26,7 +26,10 @@ def test_a_name_leads_to_a_documented_class_with_named_arguments_only(slot, name
     assert part.__doc__
     own = [p for p in inspect.signature(part).parameters.values() if p.name != "self"]
     assert {p.kind for p in own} <= {inspect.Parameter.KEYWORD_ONLY}
-    assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name), "snake_case"
+    family, _, own_name = name.rpartition(".")
+    assert bool(family) == (slot == "probe"), "a probe is named after its family: gradient.reach"
+    for word in filter(None, (family, own_name)):
+        assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", word), "snake_case"
 
 
 @pytest.mark.parametrize(("slot", "name"), SHIPPED)
