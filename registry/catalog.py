@@ -80,6 +80,7 @@ pixel_augmentations = Slot(
         "sharpness": "zoo.augment.pixels:Sharpness",
         "grayscale": "zoo.augment.pixels:Grayscale",
         "equalize": "zoo.augment.pixels:Equalize",
+        "posterize": "zoo.augment.pixels:Posterize",
         "erasing": "zoo.augment.pixels:Erasing",
     },
     protocol="zoo.contracts:PixelAugmentation",

@@ -229,6 +229,24 @@ class Equalize(_Kornia):
         self.operation = RandomEqualize(p=1.0)
 
 
+class Posterize(_Kornia):
+    """Few levels a channel.
+
+    Args:
+        bits: (fewest, most) that are kept of 8; each crop draws its own.
+        probability: share of crops.
+    """
+
+    def __init__(self, *, bits: tuple[int, int] = (3, 7), probability: float = 0.2) -> None:
+        super().__init__(probability)
+        low, high = require_range("posterize.bits", bits, least=0)
+        if high > 8:
+            raise ValueError(f"posterize.bits lie between 1 and 8, not {bits}")
+        from kornia.augmentation import RandomPosterize
+
+        self.operation = RandomPosterize((low, high), p=1.0)
+
+
 class Erasing(_Kornia):
     """A black rectangle, as an occluder.
 

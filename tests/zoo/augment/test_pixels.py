@@ -14,6 +14,7 @@ from zoo.augment.pixels import (
     GaussianNoise,
     Grayscale,
     MotionBlur,
+    Posterize,
     Sharpness,
     adjust_colors,
 )
@@ -27,6 +28,7 @@ AUGMENTATIONS = [
     MotionBlur,
     Sharpness,
     Equalize,
+    Posterize,
     Erasing,
 ]
 
@@ -141,3 +143,27 @@ def test_arguments_out_of_range_are_named():
         ColorJitter(probability=1.5)
     with pytest.raises(ValueError, match=r"gaussian_blur\.sigma is \(low, high\)"):
         GaussianBlur(sigma=(2.0, 1.0))
+
+
+def test_posterized_crops_have_at_most_two_to_the_bits_levels():
+    ramp = torch.linspace(0, 1, 256).view(1, 1, 16, 16).expand(4, 3, 16, 16)
+    out = Posterize(bits=(3, 3), probability=1.0)(ramp, Generator().manual_seed(0))
+    assert len(out.unique()) == 8
+    with pytest.raises(ValueError, match=r"posterize\.bits lie between 1 and 8"):
+        Posterize(bits=(3, 9))
+
+
+def test_any_number_of_operations_can_be_combined_and_each_has_its_own_draws():
+    images = _images()
+    chain = [augmentation(probability=0.5) for augmentation in AUGMENTATIONS]
+    assert len(chain) >= 7
+
+    def run(operations):
+        rng, out = Generator().manual_seed(3), images
+        for operation in operations:
+            out = operation(out, rng)
+        return out
+
+    assert torch.equal(run(chain), run(chain))
+    assert not torch.equal(run(chain), run(chain[::-1]))
+    assert torch.equal(run([type(c)(probability=0.0) for c in chain]), images)
