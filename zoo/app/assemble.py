@@ -19,6 +19,7 @@ from registry.whole import build_model
 from zoo.app import checkpoints
 from zoo.app import hooks as _register_hooks  # noqa: F401  # names in custom_hooks
 from zoo.app import precision as _register_wrapper  # noqa: F401
+from zoo.app.adversarial import AdversarialSteps
 from zoo.app.schedule import schedulers
 from zoo.data.streams import EvalStream, StreamLoader, TrainStream
 from zoo.metrics.runner import HandMetrics
@@ -89,7 +90,12 @@ def build_runner(
         optim_wrapper=_optim_wrapper(config),
         param_scheduler=schedulers(config["param_scheduler"], steps),
         default_hooks=_default_hooks(config.get("default_hooks", {})),
-        custom_hooks=[checkpoints.ExactResume(), *_custom_hooks(config), *hooks],
+        custom_hooks=[
+            checkpoints.ExactResume(),
+            AdversarialSteps(),
+            *_custom_hooks(config),
+            *hooks,
+        ],
         log_processor={"by_epoch": False},
         log_level="WARNING",
         visualizer=_visualizer(config, work_dir),

@@ -46,7 +46,7 @@ def train(hands: Path, work_dir: Path, *, resume: bool = False):
         model,
         shards,
         work_dir=work_dir,
-        hooks=[AdversarialSteps()],
+        hooks=[],
         resume_from=resume_from,
     )
     runner.train()
