@@ -29,6 +29,7 @@ from zoo.geometry.view import (
     move_box,
     move_points,
     pixel_homography,
+    unstretched,
 )
 
 
@@ -49,8 +50,9 @@ class Preprocess(BaseDataPreprocessor):
 
     Left hands are shown in a mirror, so that every hand is a right hand; that mirror, all changes
     of view and the crop are one homography. A view augmentation may have the attributes
-    `in_evaluation` (chosen outside training too) and `breaks_mano` (the MANO label is taken away
-    where it stretched the hand). A picture without a camera (zero focal length) gets
+    `in_evaluation` (chosen outside training too), `breaks_mano` (the MANO label is taken away where
+    it stretched the hand) and `keeps_shape` (the hand goes where the stretch takes its wrist and is
+    not stretched itself). A picture without a camera (zero focal length) gets
     `zoo.geometry.camera.assumed_intrinsics` and has_intrinsics = 0.
 
     Each training call has its own random state, a hash of (seed, number of training calls so far,
@@ -120,7 +122,7 @@ class Preprocess(BaseDataPreprocessor):
             keypoints = move_points(target.keypoints, pixel_homography(change, intrinsics))
             box = self.crop.hand_box(box, keypoints, target.keypoints_valid)
         to_crop = self.crop(change.intrinsics, box, rng)
-        return apply(
+        inputs, target = apply(
             [frame.image for frame in frames],
             target,
             intrinsics=intrinsics,
@@ -130,6 +132,14 @@ class Preprocess(BaseDataPreprocessor):
             size=self.crop.size,
             blur=self.crop.blur,
         )
+        if rng is not None and self._keeps_shape:
+            target = unstretched(target, change.linear)
+        return inputs, target
+
+    @property
+    def _keeps_shape(self) -> bool:
+        views = self.view_augmentations.values()
+        return any(getattr(augmentation, "keeps_shape", False) for augmentation in views)
 
     def _augmented_view(
         self, change: ViewChange, box: Tensor, rng: Generator | None

@@ -86,3 +86,29 @@ def test_a_stretched_hand_is_no_mano_hand_and_says_so(mano):
     assert dropped.has_mano.tolist() == [0, 0]
     assert dropped.rotmats.abs().sum() == 0
     torch.testing.assert_close(dropped.joints, kept.joints)
+
+
+def test_a_hand_moved_as_a_whole_keeps_its_mano_and_its_wrist(mano):
+    stretch = {"scale": (1.1, 1.1)}
+    turns = {key: view for key, view in VIEWS.items() if view and key != "principal_point_noise"}
+    for before, after in (({}, {}), ({}, turns), (turns, {}), (turns, {"again": Roll()})):
+        kept = _seen(mano, {**before, "z": ZScale(mano="keep", **stretch), **after})
+        rigid = _seen(mano, {**before, "z": ZScale(mano="rigid", **stretch), **after})
+        assert rigid.has_mano.tolist() == [1, 1]
+        assert _gap_mm(mano, rigid).max() < 2e-3
+        torch.testing.assert_close(rigid.joints[:, 0], kept.joints[:, 0])
+        torch.testing.assert_close(rigid.rotmats, kept.rotmats)
+        assert torch.equal(rigid.keypoints, kept.keypoints)
+        assert (rigid.joints - kept.joints).norm(dim=-1).amax() > 1e-3
+
+
+def test_a_hand_moved_as_a_whole_is_seen_near_its_keypoints(mano):
+    views = {"z": ZScale(scale=(1.1, 1.1), mano="rigid")}
+    preprocess = Preprocess(
+        crop=HandCrop(size=(64, 64)), view_augmentations=views, pixel_augmentations={}, seed=3
+    )
+    out = preprocess(FrameBatch(tuple(_frame(mano, is_left=x) for x in (False, True))), True)
+    seen = project(out["data_samples"].joints, out["inputs"].intrinsics)
+    off = (seen - out["data_samples"].keypoints).norm(dim=-1)
+    assert off.max() < 1.5  # of a crop of 64 px, with the hand at the edge of its picture
+    assert off.mean() < 0.5

@@ -1,8 +1,9 @@
 """Changes of view that an augmentation may choose: CS-ViT2's, and the turn of HaMeR.
 
-An augmentation only chooses; `zoo.geometry.view` applies. Two optional attributes tell the
+An augmentation only chooses; `zoo.geometry.view` applies. Three optional attributes tell the
 preprocessing more: `in_evaluation` (it is no augmentation but part of the method, so evaluation
-does it too) and `breaks_mano` (where it stretches, the MANO label no longer fits).
+does it too), `breaks_mano` (where it stretches, the MANO label no longer fits) and `keeps_shape`
+(it only moves the hand, whatever it does to the space around it).
 """
 
 from __future__ import annotations
@@ -58,21 +59,28 @@ class Roll:
 class ZScale:
     """Stretches space along the optical axis, as CS-ViT2 does to vary depth.
 
-    Joints are stretched, but no MANO parameters describe a stretched hand.
+    The picture of a stretched space is the picture zoomed about the principal point; but no MANO
+    parameters describe a stretched hand.
 
     Args:
         scale: (low, high) of the factor.
-        mano: "drop" takes the MANO label of a stretched hand away; "keep" keeps it although joints
-            and MANO then disagree by up to the factor along z (CS-ViT2).
+        mano: "rigid" moves the hand to the stretched wrist and keeps its shape, so that joints and
+            MANO agree; its joints are then seen up to a few px beside the keypoints of the picture,
+            most where a hand deep along z is far off the axis. "drop" takes the MANO label of a
+            stretched hand away. "keep" stretches the joints and keeps a MANO label that disagrees
+            with them by up to the factor along z (CS-ViT2 as released).
     """
 
     def __init__(
-        self, *, scale: tuple[float, float] = (0.9, 1.1), mano: Literal["drop", "keep"] = "drop"
+        self,
+        *,
+        scale: tuple[float, float] = (0.9, 1.1),
+        mano: Literal["rigid", "drop", "keep"] = "drop",
     ) -> None:
-        if mano not in ("drop", "keep"):
-            raise ValueError(f"z_scale.mano is 'drop' or 'keep', not {mano!r}")
+        if mano not in ("rigid", "drop", "keep"):
+            raise ValueError(f"z_scale.mano is 'rigid', 'drop' or 'keep', not {mano!r}")
         self.scale = require_range("z_scale.scale", scale, least=0)
-        self.breaks_mano = mano == "drop"
+        self.breaks_mano, self.keeps_shape = mano == "drop", mano == "rigid"
 
     def __call__(self, intrinsics: Tensor, hand_box: Tensor, rng: Generator) -> ViewChange:
         factor = uniform(rng, len(intrinsics), *self.scale, intrinsics)

@@ -137,6 +137,31 @@ def move_target(target: HandTarget, intrinsics: Tensor, change: ViewChange) -> H
     return dataclasses.replace(moved, vertices=points(target.vertices, target.vertices_valid))
 
 
+def unstretched(target: HandTarget, linear: Tensor) -> HandTarget:
+    """The hand as large and as shaped as it was, at the wrist that a stretch moved.
+
+    Joints then agree with MANO's parameters again; keypoints stay where the picture shows them.
+
+    target: labels after the change.
+    linear: (B, 3, 3) of the change.
+    """
+    mirror = torch.ones_like(linear[:, 0])
+    mirror[:, 0] = torch.linalg.det(linear).sign()
+    turned = nearest_rotation(linear * mirror[:, None]) * mirror[:, None]  # the polar factor
+    shape = turned @ torch.linalg.inv_ex(linear).inverse
+    wrist, has_wrist = target.joints[:, :1], target.joints_valid[:, :1] > 0
+
+    def about_wrist(points: Tensor, valid: Tensor) -> Tensor:
+        moved = wrist + (points - wrist) @ shape.mT
+        return torch.where((has_wrist & (valid > 0))[..., None], moved, points)
+
+    moved = dataclasses.replace(target, joints=about_wrist(target.joints, target.joints_valid))
+    if target.vertices is None or target.vertices_valid is None:
+        return moved
+    vertices = about_wrist(target.vertices, target.vertices_valid[:, None])
+    return dataclasses.replace(moved, vertices=vertices)
+
+
 def apply(
     images: Sequence[Tensor],
     target: HandTarget,
