@@ -1,7 +1,13 @@
 """How every run logs, saves and seeds; no number here belongs to a paper."""
 
 default_hooks = dict(
-    checkpoint=dict(interval=3000, max_keep_ckpts=3, save_best="root_mpjpe_mm", rule="less"),
+    checkpoint=dict(
+        type="BestCheckpoints",
+        interval=3000,
+        max_keep_ckpts=3,
+        save_best=["root_mpjpe_mm", "mpjpe_mm", "rte_mm"],
+        rule="less",
+    ),
     logger=dict(interval=10),
 )
 custom_hooks = dict()

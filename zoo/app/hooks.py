@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,14 +24,72 @@ class TrainingDiverged(RuntimeError):
 
 @HOOKS.register_module()
 class ProgressiveDropout(Hook):
-    """No dropout below `start_step`, then `probability`: a step, as CS-ViT2 releases it."""
+    """Dropout that comes late: CS-ViT2's fixed dropout had cost it its first steps.
 
-    def __init__(self, *, start_step: int, probability: float) -> None:
-        self.start_step, self.probability = start_step, probability
+    It acts on the head and, where there is one, on the temporal part; a neck keeps its own.
+
+    start_step: no dropout before it; 0 with ramp="step" is fixed dropout.
+    probability: of the end.
+    ramp: "step" jumps at start_step (CS-ViT2), "cosine" rises from there to the last step.
+    """
+
+    def __init__(
+        self,
+        *,
+        start_step: int,
+        probability: float,
+        ramp: Literal["step", "cosine"] = "step",
+    ) -> None:
+        if not 0 <= probability < 1 or start_step < 0:
+            raise ValueError(
+                f"custom_hooks.dropout: probability is {probability} and start_step {start_step}; "
+                "they lie in [0, 1) and from 0 up."
+            )
+        if ramp not in ("step", "cosine"):
+            raise ValueError(
+                f"custom_hooks.dropout.ramp is {ramp!r}; it can be 'step' or 'cosine'."
+            )
+        self.start_step, self.probability, self.ramp = start_step, probability, ramp
+
+    def at(self, step: int, steps: int) -> float:
+        """The probability of a step, counted from 0, in a run of `steps`."""
+        if step < self.start_step:
+            return 0.0
+        if self.ramp == "step":
+            return self.probability
+        progress = (step - self.start_step) / max(steps - 1 - self.start_step, 1)
+        return self.probability * (1 - math.cos(math.pi * min(progress, 1.0))) / 2
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         model = getattr(runner.model, "module", runner.model)
-        model.head.set_dropout(self.probability if runner.iter >= self.start_step else 0.0)
+        p = self.at(runner.iter, runner.max_iters)
+        scheduled = [part for part in (model.head, model.temporal) if hasattr(part, "set_dropout")]
+        if self.probability and not scheduled:
+            raise ValueError(
+                f"custom_hooks.dropout: {type(model.head).__name__} has no set_dropout; add it, or "
+                "say --set custom_hooks.dropout.probability=0"
+            )
+        for part in scheduled:
+            part.set_dropout(p)
+        MessageHub.get_current_instance().update_scalar("train/dropout", p)
+
+
+@HOOKS.register_module()
+class BestCheckpoints(CheckpointHook):
+    """mmengine's saving of the last and the best states, which asks for its metrics beforehand.
+
+    A metric that is not there would otherwise end the run at its first validation, hours later.
+    """
+
+    def before_train(self, runner) -> None:
+        measured = [name for m in runner.val_evaluator.metrics for name in getattr(m, "names", ())]
+        absent = [name for name in self.key_indicators or () if name not in measured]
+        if absent:
+            raise ValueError(
+                f"default_hooks.checkpoint.save_best: {absent[0]} is not measured; "
+                f"evaluation.metrics gives {', '.join(measured)}."
+            )
+        super().before_train(runner)
 
 
 class SkippedSamples(Hook):

@@ -14,12 +14,14 @@ class CheckedOptimWrapper(OptimWrapper):
     """mmengine's wrapper that skips the update of a step whose gradient is not finite.
 
     Precision itself belongs to the model; with `scale=True` (fp16) the loss is scaled so that
-    small gradients do not vanish.
+    small gradients do not vanish, and gradients are clipped as they are without scaling. Norm and
+    clipping see the optimised parameters alone: what is frozen has no say in the step.
     """
 
     def __init__(self, *, scale: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.scaler = torch.amp.GradScaler(enabled=scale)
+        (first, *_) = self.optimizer.param_groups[0]["params"]
+        self.scaler = torch.amp.GradScaler(first.device.type, enabled=scale)
         self.skipped_steps = 0
 
     def backward(self, loss: Tensor, **kwargs) -> None:

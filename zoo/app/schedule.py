@@ -52,7 +52,7 @@ def schedulers(recipe: Mapping[str, Any], steps: int) -> list[dict[str, Any]]:
                 "start_factor": 1 / (warmup + 1),
                 "by_epoch": False,
                 "begin": 0,
-                "end": warmup,
+                "end": warmup + 1,
             }
         )
     if cycles:
