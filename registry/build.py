@@ -104,6 +104,14 @@ def build_metrics(config: Mapping[str, Any]) -> dict[str, Metric]:
     return _named(config, "evaluation.metrics", facts)
 
 
+def build_sources(config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The data sources of a config by their names in it; each is told how far the crop expands.
+
+    path: "data.train.sources" or "data.val.sources".
+    """
+    return _named(config, path, {"crop_expand": at(config, "augmentation.crop.expand")})
+
+
 def build_hand(config: Mapping[str, Any]) -> ManoLayer:
     """The hand model of a config: the licence-free one unless `model.hand.asset` says otherwise.
 

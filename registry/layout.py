@@ -40,6 +40,8 @@ NAMED_PARTS = {
     "augmentation.view": "view_augmentation",
     "augmentation.pixels": "pixel_augmentation",
     "evaluation.metrics": "metric",
+    "data.train.sources": "dataset",
+    "data.val.sources": "dataset",
 }
 FREE_NAMES = ("custom_hooks",)  # takes any new name, as the named dicts of parts do
 REQUIRED_PARTS = ("model.backbone", "model.head")
@@ -56,13 +58,15 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
         "precision",
         "supervise_earlier",
         "detach_betas",
+        "frozen",
     ),
     "model.hand": ("asset", "tips", "joint_regressor"),
     "augmentation": ("crop", "view", "pixels"),
     "evaluation": ("metrics",),
-    "data": ("train", "val", "num_workers", "synthetic"),
-    "data.train": ("shards", "batch_size", "shuffle"),
-    "data.val": ("shards", "batch_size"),
+    "data": ("train", "val", "num_workers", "synthetic", "clip"),
+    "data.clip": ("frames", "stride", "windows", "run", "history"),
+    "data.train": ("shards", "sources", "batch_size", "shuffle"),
+    "data.val": ("shards", "sources", "batch_size"),
     "train_cfg": ("max_iters", "val_interval", "val_begin"),
     "optim_wrapper": (
         "optimizer",
@@ -75,7 +79,7 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
     "default_hooks": ("checkpoint", "logger"),
     "randomness": ("seed",),
     "visualizer": ("backends",),
-    "data.synthetic": ("count", "val_count", "image_size", "seed"),
+    "data.synthetic": ("count", "val_count", "image_size", "seed", "sequences", "clip_frames"),
 }
 
 # What a part may be told by its neighbours when the config does not say it.
@@ -99,6 +103,7 @@ FACTS: dict[str, tuple[str, ...]] = {
     "loss": MODEL_FACTS,
     "crop": ("size",),
     "metric": ("crop_size", "crop_width"),
+    "dataset": ("crop_expand",),
 }
 
 

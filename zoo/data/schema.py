@@ -174,7 +174,8 @@ def decode_slot(sample: ClipSample, hand: int, frame: int) -> Frame:
         raise sample.bad(f"f{frame:04d}", str(error)) from error
     height, width = image.shape[:2]
     told = sample.meta["frames"][frame]
-    if (told.get("width"), told.get("height")) != (width, height):
+    # A foreign release may not say the size of a picture it has not decoded.
+    if told and (told.get("width"), told.get("height")) != (width, height):
         size = f"{told.get('width')}x{told.get('height')}"
         raise sample.bad(f"f{frame:04d}", f"the picture is {width}x{height}, the label says {size}")
     suffix = f"#{hand}.{frame}" if sample.arrays["present"].size > 1 else ""

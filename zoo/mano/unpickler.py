@@ -1,9 +1,12 @@
-"""Reads a MANO pickle as data: its arrays come out, nothing it names is ever run."""
+"""Reads pickles and npz files as data: arrays come out, nothing they name is ever run."""
 
 from __future__ import annotations
 
+import collections
 import io
 import pickle
+import zipfile
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,15 +19,48 @@ _SPARSE = {"csc_matrix", "csr_matrix", "csc_array", "csr_array"}
 
 
 class BlockedPickle(ValueError):
-    """The pickle names something that is not an array, a sparse matrix or a chumpy node."""
+    """The pickle names something that is no data; its text is the name."""
 
 
 def read_pickle(content: bytes) -> Any:
-    """What a pickle holds, with chumpy nodes and sparse matrices turned into arrays.
+    """What a MANO pickle holds, with chumpy nodes and sparse matrices turned into arrays.
 
     Errors: BlockedPickle naming the refused class; pickle's own errors on damaged content.
     """
-    return _resolve(_ArrayUnpickler(io.BytesIO(content), encoding="latin1").load())
+    return _resolve(_HandUnpickler(io.BytesIO(content), encoding="latin1").load())
+
+
+def read_arrays(content: bytes) -> Any:
+    """What a pickle of numpy arrays, numbers, texts and plain containers holds.
+
+    Errors: BlockedPickle naming the refused class; pickle's own errors on damaged content.
+    """
+    return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+
+
+def read_npz(path: str | PathLike[str]) -> dict[str, np.ndarray]:
+    """Every array of an npz; those of Python objects are read by `read_arrays`.
+
+    Errors: BlockedPickle naming the refused class; ValueError, OSError or zipfile.BadZipFile on a
+    damaged file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [name for name in archive.namelist() if name.endswith(".npy")]
+        return {name.removesuffix(".npy"): _read_npy(archive.read(name)) for name in members}
+
+
+def _read_npy(content: bytes) -> np.ndarray:
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    old = version == (1, 0)
+    header = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    if not dtype.hasobject:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    found = read_arrays(stream.read())
+    if not isinstance(found, np.ndarray) or found.shape != shape:
+        raise ValueError("an array of objects is not what its header says")
+    return found
 
 
 class _Node:
@@ -64,22 +100,30 @@ class _Sparse(_Node):
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        # Fresh classes and functions each time: a hostile file may spoil them but not ours.
+        if module in _NUMPY_MODULES and name in _NUMPY:
+            return _NUMPY[name]
+        if name == "_frombuffer" and module in ("numpy.core.numeric", "numpy._core.numeric"):
+            # Fresh functions each time: a hostile file may spoil them but not ours.
+            return lambda *saved: _array_of_bytes(*saved)
+        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
+            return lambda text, _encoding: text.encode("latin1")
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        raise BlockedPickle(f"{module}.{name}")
+
+
+class _HandUnpickler(_ArrayUnpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        # Fresh classes each time, as above.
         if module.split(".")[0] == "chumpy":
             return type(name, (_Chumpy,), {})
         if module.startswith("scipy.sparse") and name in _SPARSE:
             return type(name, (_Sparse,), {"by_rows": name.startswith("csr")})
-        if module in _NUMPY_MODULES and name in _NUMPY:
-            return _NUMPY[name]
-        if name == "_frombuffer" and module in ("numpy.core.numeric", "numpy._core.numeric"):
-            return lambda *saved: _array_of_bytes(*saved)  # fresh, as above
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
-            return lambda text, _encoding: text.encode("latin1")
         if name == "_reconstructor" and module in ("copyreg", "copy_reg"):
             return lambda node, _base, _state: _new_node(node)
         if name == "object" and module in ("builtins", "__builtin__"):
             return object
-        raise BlockedPickle(f"{module}.{name}")
+        return super().find_class(module, name)
 
 
 def _array_of_bytes(content, dtype, shape, order, axes=None) -> np.ndarray:
