@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from dataclasses import dataclass
 from os import PathLike
@@ -20,13 +21,16 @@ from zoo.contracts import (
     Prediction,
 )
 from zoo.geometry.representation import REPRESENTATIONS
+from zoo.heads.statistics import statistics_of
 from zoo.layers.decoder import KeysValues, TransformerDecoder
+from zoo.mano.topology import hand_scale
 
 
 class HasMeanPose(Protocol):
-    """The one thing this head asks of a hand model."""
+    """What this head asks of a hand model; the posed joints only for distances in hand lengths."""
 
     def mean_pose_rotmats(self) -> Tensor: ...  # (K, 3, 3) absolute
+    def __call__(self, rotmats: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,12 @@ class ManoDecoder(nn.Module):
     replaces it otherwise. `steps=1, residual=True` is HaMeR, `steps=1, residual=False` CS-ViT2,
     `steps=3, residual=True` iterative error feedback.
 
-    hand: gives the mean pose, and is not kept; needed for `init="mean"` without `mean_params` and
-        for `relative_to_mean`.
+    Under a camera with `norm_by_hand` the wrist's place is read in hand lengths and multiplied with
+    the length of the hand this head predicts, never a label's; no gradient passes through that
+    length, so that a hand too far away is no reason to grow it.
+
+    hand: gives the mean pose; needed for `init="mean"` without `mean_params`, for
+        `relative_to_mean` and under a camera with `norm_by_hand`, which alone keeps it.
     init: where the estimate starts: the "mean" hand, "zero", or fixed "random" numbers drawn with
         `seed` (CS-ViT2).
     representation: a name of `zoo.geometry.representation`; how rotations are written meanwhile.
@@ -56,6 +64,10 @@ class ManoDecoder(nn.Module):
     relative_to_mean: rotation vectors are offsets to the hand's mean pose, as CS-ViT2 writes them.
     readout_gain: Xavier gain of the pose and shape read-outs (HaMeR's option is 0.01); None keeps
         PyTorch's own initialisation, whose noise every residual step adds to the mean hand.
+    statistics: npz of a data set's mean and covariance; the read-outs and the camera's values are
+        then numbers of mean 0 and covariance 1, see `zoo.heads.statistics` (CS-ViT2's first
+        version, `denorm_output`). For rotation vectors without residual.
+    embed_query: False takes the estimate itself for the query, which then has to be `dim` wide.
     """
 
     bf16_safe: ClassVar[bool] = True  # decodes under autocast, reads out in fp32
@@ -87,10 +99,14 @@ class ManoDecoder(nn.Module):
         mean_params: str | PathLike[str] | None = None,
         relative_to_mean: bool = False,
         readout_gain: float | None = None,
+        statistics: str | PathLike[str] | None = None,
+        embed_query: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
         _check(steps, init, representation, query, relative_to_mean)
+        self.statistics = statistics_of(statistics, representation, residual)
+        self.hand = _ruler(camera, hand)
         self.steps, self.residual, self.constant_query = steps, residual, query == "zero"
         self.representation = REPRESENTATIONS[representation]
         self.query_dim, self.camera, self.pose_name = dim, camera, f"pose_{representation}"
@@ -100,7 +116,12 @@ class ManoDecoder(nn.Module):
         sizes |= {"mlp_dim": mlp_dim, "context_dim": token_dim}
         query_width = 1 if self.constant_query else sum(self.widths)
         self.transformer = TransformerDecoder(
-            token_dim=query_width, num_tokens=1, dropout=dropout, exact_tokens=True, **sizes
+            token_dim=query_width,
+            num_tokens=1,
+            dropout=dropout,
+            exact_tokens=True,
+            embed_tokens=embed_query,
+            **sizes,
         )
         self.decpose, self.decshape = (_readout(dim, n, readout_gain) for n in self.widths[:2])
         self._register_start(init, hand, mean_params, relative_to_mean, seed)
@@ -155,13 +176,18 @@ class ManoDecoder(nn.Module):
             else:
                 pose, betas, camera = self.decpose(token), self.decshape(token), None
             reading = self.camera(token, camera, view)
+            place = reading.pose
+            if self.statistics is not None:
+                hand = self.statistics(torch.cat((pose, betas, reading.values), dim=-1))
+                pose, betas, position = hand.split(self.widths, dim=-1)
+                place = dataclasses.replace(place, position=position)
             numbers = (pose + self.pose_offset).unflatten(-1, (NUM_ROTATIONS, -1))
-            prediction = Prediction(
-                rotmats=self.representation.to_rotmat(numbers),
-                betas=betas,
-                camera=reading.pose,
-                aux={**reading.aux, self.pose_name: numbers},
-            )
+            rotmats = self.representation.to_rotmat(numbers)
+            if self.hand is not None:
+                length = hand_scale(self.hand(rotmats.detach(), betas.detach())[1])
+                place = dataclasses.replace(place, position=place.position * length[:, None])
+            aux = {**reading.aux, self.pose_name: numbers}
+            prediction = Prediction(rotmats=rotmats, betas=betas, camera=place, aux=aux)
             return torch.cat((pose, betas, reading.values), dim=-1), prediction
 
     def _numbers(self, rotmats: Tensor) -> Tensor:
@@ -222,6 +248,18 @@ def _readout(dim: int, width: int, gain: float | None) -> nn.Linear:
     if gain is not None:
         nn.init.xavier_uniform_(linear.weight, gain=gain)
     return linear
+
+
+def _ruler(camera: CameraReadout, hand: HasMeanPose | None) -> HasMeanPose | None:
+    """The hand whose length is the camera's unit, where the camera has such a unit."""
+    if not getattr(camera, "norm_by_hand", False):
+        return None
+    if hand is None:
+        raise ValueError(
+            f"ManoDecoder under {type(camera).__name__} with norm_by_hand=True needs a hand to "
+            "measure and was given none; pass `hand`, or set the camera's norm_by_hand=False."
+        )
+    return hand
 
 
 def _check(steps: int, init: str, representation: str, query: str, relative_to_mean: bool) -> None:

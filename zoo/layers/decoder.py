@@ -18,6 +18,7 @@ class TransformerDecoder(nn.Module):
     the queries are normalised, never the context, and there is no final norm. Parameter names
     follow the published checkpoints.
 
+    embed_tokens: False lets the tokens in as they are; they have to be `dim` wide.
     exact_tokens, exact_context: what enters is projected in fp32 even under autocast, for numbers
         whose last digits matter (an estimate to correct, ray directions); bf16 keeps only three.
     """
@@ -34,12 +35,18 @@ class TransformerDecoder(nn.Module):
         head_dim: int,
         mlp_dim: int,
         dropout: float = 0.0,
+        embed_tokens: bool = True,
         exact_tokens: bool = False,
         exact_context: bool = False,
     ) -> None:
         super().__init__()
+        if not embed_tokens and token_dim != dim:
+            raise ValueError(
+                f"TransformerDecoder without an embedding got tokens {token_dim} wide and is {dim} "
+                f"wide itself; set dim={token_dim}, or let it embed them."
+            )
         self.exact_tokens = exact_tokens
-        self.to_token_embedding = nn.Linear(token_dim, dim)
+        self.to_token_embedding = nn.Linear(token_dim, dim) if embed_tokens else nn.Identity()
         self.pos_embedding = nn.Parameter(torch.randn(1, num_tokens, dim))
         heads = {"dim": dim, "num_heads": num_heads, "head_dim": head_dim, "dropout": dropout}
         across = {"context_dim": context_dim, "exact_context": exact_context}
@@ -182,7 +189,7 @@ class FeedForward(nn.Module):
         return self.net(x)
 
 
-def _project(linear: nn.Linear, x: Tensor, exact: bool) -> Tensor:
+def _project(linear: nn.Module, x: Tensor, exact: bool) -> Tensor:
     if not exact:
         return linear(x)
     with torch.autocast(x.device.type, enabled=False):

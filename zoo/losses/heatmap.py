@@ -1,14 +1,16 @@
-"""Cross-entropy of the wrist's three heat maps, the one loss that reads what a head alone knows."""
+"""Cross-entropy of the heat maps a head places the wrist with."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
 from zoo.losses.reduce import REDUCTIONS, Reduction, in_float32, labelled, one_of, reduce_errors
+from zoo.mano.hand_length import known_length
 
 _AXES = ("x", "y", "z")
 _OUTSIDE = ("skip", "clamp", "vanish")
@@ -17,32 +19,43 @@ _OUTSIDE = ("skip", "clamp", "vanish")
 class HeatmapCrossEntropy(nn.Module):
     """Cross-entropy between a Gaussian about the labelled wrist and the heat map of each axis.
 
-    The sum over x, y and z. It does not reach 0: the Gaussian's own entropy remains. Hands whose
+    The sum over the axes. It does not reach 0: the Gaussian's own entropy remains. Hands whose
     wrist is not labelled or whose camera is assumed do not count.
 
-    sigma: (m) of the Gaussian; below half a bin the target is one bin.
+    sigma: m, or hand lengths, of the Gaussian; below half a bin the target is one bin.
+    axes: of the heat maps; a camera that reads depth otherwise has x and y alone.
+    norm_by_hand: the bins count hand lengths, and the labelled wrist is divided by the labelled
+        hand's length (CS-ViT2 of February 2026); hands whose middle finger is not labelled do not
+        count. Has to be what the camera's norm_by_hand is.
     outside: what a wrist beyond the outermost bins does on that axis. "skip" leaves it out,
     "clamp" moves it to the outermost bin, "vanish" lets the Gaussian fade to nothing, so that the
     hand counts with an error of 0 (CS-ViT2 as published).
     Source: CS-ViT2, softmax target with sigma in the unit of the grid.
     """
 
-    needs: frozenset[str] = frozenset(
-        f"{name}_{axis}" for name in ("log_heatmap", "heatmap_centers") for axis in _AXES
-    )
+    places_hand: ClassVar[bool] = True
 
     def __init__(
         self,
         *,
         weight: float,
         sigma: float,
+        axes: Sequence[str] = _AXES,
+        norm_by_hand: bool = False,
         outside: Literal["skip", "clamp", "vanish"] = "skip",
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
         if not sigma > 0:
-            raise ValueError(f"HeatmapCrossEntropy.sigma is {sigma} m; it has to be positive.")
+            raise ValueError(f"HeatmapCrossEntropy.sigma is {sigma}; it has to be positive.")
+        for axis in axes:
+            one_of("HeatmapCrossEntropy.axes", axis, _AXES)
         self.weight, self.sigma = weight, sigma
+        self.axes, self.norm_by_hand = tuple(axes), norm_by_hand
+        self.centers = "heatmap_lengths" if norm_by_hand else "heatmap_centers"
+        self.needs = frozenset(
+            f"{name}_{axis}" for name in ("log_heatmap", self.centers) for axis in axes
+        )
         self.outside = one_of("HeatmapCrossEntropy.outside", outside, _OUTSIDE)
         self.reduction = one_of("HeatmapCrossEntropy.reduction", reduction, REDUCTIONS)
 
@@ -50,11 +63,14 @@ class HeatmapCrossEntropy(nn.Module):
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         labelled_wrist = target.joints_valid[:, 0] * (target.has_intrinsics > 0)
         wrist = labelled(target.joints[:, 0], labelled_wrist)
+        if self.norm_by_hand:
+            length, known = known_length(target.joints, target.joints_valid)
+            wrist, labelled_wrist = wrist / length[:, None], labelled_wrist * known
         total = wrist.new_zeros(())
-        for axis, name in enumerate(_AXES):
+        for name in self.axes:
             log_heatmap = prediction.aux[f"log_heatmap_{name}"]
-            centers = prediction.aux[f"heatmap_centers_{name}"].expand_as(log_heatmap)
-            position, valid = wrist[:, axis], labelled_wrist
+            centers = prediction.aux[f"{self.centers}_{name}"].expand_as(log_heatmap)
+            position, valid = wrist[:, _AXES.index(name)], labelled_wrist
             if self.outside == "skip":
                 valid = valid * within_grid(position, centers)
             elif self.outside == "clamp":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
+from zoo.losses.hand_scale import HAND_SCALES, HandScale, as_placed_by
 from zoo.losses.reduce import (
     NORMS,
     REDUCTIONS,
@@ -27,9 +28,12 @@ class JointLoss(nn.Module):
 
     unit: "m" or "mm", whichever the paper's weight was written for.
     measured_cameras_only: leave out hands whose camera is assumed, for their depth is too.
+    hand_scale: under a camera with norm_by_hand, whose length makes hand lengths metres: the
+        "predicted" hand's, as in use, or the "label"'s (CS-ViT2 as released; hands whose middle
+        finger is not labelled then do not count).
     """
 
-    needs: frozenset[str] = frozenset()
+    places_hand: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -39,9 +43,12 @@ class JointLoss(nn.Module):
         unit: Unit = "m",
         reduction: Reduction = "mean",
         measured_cameras_only: bool = False,
+        hand_scale: HandScale = "predicted",
     ) -> None:
         super().__init__()
         self.weight = weight
+        self.hand_scale = one_of("JointLoss.hand_scale", hand_scale, tuple(HAND_SCALES))
+        self.needs = HAND_SCALES[hand_scale]
         self.norm = one_of("JointLoss.norm", norm, NORMS)
         self.unit = one_of("JointLoss.unit", unit, tuple(UNITS_PER_METRE))
         self.reduction = one_of("JointLoss.reduction", reduction, REDUCTIONS)
@@ -52,6 +59,8 @@ class JointLoss(nn.Module):
         valid = target.joints_valid
         if self.measured_cameras_only:
             valid = valid * (target.has_intrinsics > 0)[:, None]
+        mesh, known = as_placed_by(self.hand_scale, mesh, target)
+        valid = valid * known[:, None]
         difference = mesh.joints - labelled(target.joints, valid)
         errors = distance(difference * UNITS_PER_METRE[self.unit], self.norm)
         return reduce_errors(errors, valid, self.reduction)

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
 
-Reduction = Literal["mean", "sum", "batch_mean"]
+Reduction = Literal["mean", "sum", "batch_mean", "component_sum"]
 Norm = Literal["l1", "l2", "euclidean"]
 Unit = Literal["m", "mm"]
 
 UNITS_PER_METRE: dict[str, float] = {"m": 1.0, "mm": 1000.0}
-REDUCTIONS = ("mean", "sum", "batch_mean")
+REDUCTIONS = ("mean", "sum", "batch_mean", "component_sum")
 NORMS = ("l1", "l2", "euclidean")
 
 
@@ -56,7 +56,9 @@ def reduce_errors(errors: Tensor, valid: Tensor, reduction: Reduction) -> Tensor
     errors: (*labels, *components), e.g. (B, J, 3). valid: (*labels).
     reduction: "mean" averages components, then valid labels; "sum" adds everything up (HaMeR: the
     term grows with the batch); "batch_mean" adds valid labels but divides by all of them, so that
-    unlabelled hands dilute the term (CS-ViT2 as published).
+    unlabelled hands dilute the term (CS-ViT2 of February 2026, as released); "component_sum" adds
+    the components of a label, then averages valid labels (the masked mean of CS-ViT2's first
+    version, as released, where it is given a mask without components).
     """
     if errors.shape[: valid.ndim] != valid.shape:
         _check_shapes(errors, valid)
@@ -65,6 +67,8 @@ def reduce_errors(errors: Tensor, valid: Tensor, reduction: Reduction) -> Tensor
         return sum_over_valid(components.sum(-1), valid)
     if reduction == "batch_mean":
         return sum_over_valid(components.mean(-1), valid) / max(valid.numel(), 1)
+    if reduction == "component_sum":
+        return mean_over_valid(components.sum(-1), valid)
     return mean_over_valid(components.mean(-1), valid)
 
 

@@ -49,6 +49,11 @@ class VertexLoss(nn.Module):
         self.unit = one_of("VertexLoss.unit", unit, tuple(UNITS_PER_METRE))
         self.reduction = one_of("VertexLoss.reduction", reduction, REDUCTIONS)
 
+    @property
+    def places_hand(self) -> bool:
+        """Whether it pulls the hand to its place in the camera."""
+        return self.frame == "camera"
+
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         if target.vertices is None or target.vertices_valid is None:
