@@ -11,7 +11,7 @@ from typing import Any
 
 from registry.check import problems
 from registry.house_rules import MAX_HOPS, broken_rules, package_folder
-from registry.layout import NAMED_PARTS, TOP_LEVEL, at
+from registry.layout import FREE_NAMES, NAMED_PARTS, TOP_LEVEL, at
 from registry.overrides import set_values, shrink, shrink_replaced
 from registry.slot import nearest
 
@@ -130,7 +130,7 @@ def _mmengine() -> Iterator[Any]:
 
 def _without_switched_off(config: Mapping[str, Any]) -> dict[str, Any]:
     result = copy.deepcopy(dict(config))
-    for path in NAMED_PARTS:
+    for path in (*NAMED_PARTS, *FREE_NAMES):
         named = at(result, path)
         if isinstance(named, dict):
             for name in [name for name, part in named.items() if part is None]:

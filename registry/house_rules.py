@@ -20,7 +20,7 @@ def broken_rules(file: Path, allowed: Sequence[str], *, max_hops: int = MAX_HOPS
     the allowed top-level names. They keep out mmengine's two traps: a component edited beside
     `model` leaves the model as it was, and a loop variable becomes a config key.
     """
-    return list(_check_file(file, tuple(allowed), max_hops))
+    return list(_check_file(file.resolve(), tuple(allowed), max_hops))
 
 
 def docstring_of(file: Path) -> str:
@@ -29,7 +29,9 @@ def docstring_of(file: Path) -> str:
     return text.partition("\n")[0]
 
 
-def _check_file(file: Path, allowed: tuple[str, ...], hops: int) -> Iterator[str]:
+def _check_file(
+    file: Path, allowed: tuple[str, ...], hops: int, above: tuple[Path, ...] = ()
+) -> Iterator[str]:
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -45,23 +47,30 @@ def _check_file(file: Path, allowed: tuple[str, ...], hops: int) -> Iterator[str
         for problem in _check_statement(node, allowed, imported):
             yield f"{file}:{node.lineno}: {problem}"
     if bases:
-        yield from _check_bases(file, bases[0], allowed, hops)
+        yield from _check_bases(file, bases[0], allowed, hops, (*above, file))
 
 
-def _check_bases(file: Path, base: ast.With, allowed: tuple[str, ...], hops: int) -> Iterator[str]:
+def _check_bases(
+    file: Path, base: ast.With, allowed: tuple[str, ...], hops: int, above: tuple[Path, ...]
+) -> Iterator[str]:
+    nodes = [node for node in base.body if isinstance(node, ast.ImportFrom) and node.module]
+    parents = [(node, base_file(file, node.module, node.level)) for node in nodes]
+    for node, parent in parents:
+        if parent and parent.resolve() in above:
+            names = [f.name for f in (*above[above.index(parent.resolve()) :], parent)]
+            yield f"{file}:{node.lineno}: read_base goes in a circle: {' -> '.join(names)}."
+            return
     if hops == 0:
         yield (
             f"{file}:{base.lineno}: too many read_base hops; a variant reads a root, "
             "a root reads _base_."
         )
         return
-    for node in base.body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            parent = base_file(file, node.module, node.level)
-            if parent is None:
-                yield f"{file}:{node.lineno}: no config file at {'.' * node.level}{node.module}."
-            else:
-                yield from _check_file(parent, allowed, hops - 1)
+    for node, parent in parents:
+        if parent is None:
+            yield f"{file}:{node.lineno}: no config file at {'.' * node.level}{node.module}."
+        else:
+            yield from _check_file(parent.resolve(), allowed, hops - 1, above)
 
 
 def base_file(file: Path, module: str, level: int) -> Path | None:

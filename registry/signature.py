@@ -65,7 +65,10 @@ def _from_source(module: str, class_name: str) -> Constructor | None:
     file = _source_of(module)
     if file is None:
         return None
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return None  # said, with the part's name, when it is imported
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if class_name not in classes:
         return _imported_from(tree, class_name)
@@ -80,9 +83,9 @@ def _from_source(module: str, class_name: str) -> Constructor | None:
 
 def _source_of(module: str) -> Path | None:
     try:
-        spec = find_spec(module)
-    except (ImportError, ValueError):
-        return None
+        spec = find_spec(module)  # imports the packages around the module, which may raise anything
+    except Exception:
+        return None  # said, with the part's name, when it is imported
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 

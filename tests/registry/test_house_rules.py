@@ -121,3 +121,45 @@ def test_a_base_is_read_whole_once_and_must_be_there(tmp_path, line, problem):
 def test_a_configs_first_line_says_what_it_is(tmp_path):
     (tmp_path / "mine.py").write_text('"""What it is.\n\nMore."""\n')
     assert docstring_of(tmp_path / "mine.py") == "What it is."
+
+
+def test_a_base_that_leads_back_to_itself_is_a_circle(tmp_path):
+    for name, other in (("first", "second"), ("second", "first")):
+        (tmp_path / f"{name}.py").write_text(
+            f'"""{name}."""\nfrom mmengine.config import read_base\n\n'
+            f"with read_base():\n    from .{other} import *\n"
+        )
+    (found,) = broken_rules(tmp_path / "first.py", ("model",))
+    assert found.endswith(
+        "second.py:5: read_base goes in a circle: first.py -> second.py -> first.py."
+    )
+
+
+def test_a_base_that_reads_itself_is_a_circle(tmp_path):
+    file = tmp_path / "alone.py"
+    file.write_text(
+        '"""Alone."""\nfrom mmengine.config import read_base\n\n'
+        "with read_base():\n    from .alone import *\n"
+    )
+    (found,) = broken_rules(file, ("model",))
+    assert found.endswith("alone.py:5: read_base goes in a circle: alone.py -> alone.py.")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("head = dict(type='x')\nmodel = dict(head=head)\n", "'head' is no top-level name"),
+        ("model = dict(head=dict(type='x'))\ndata = dict(head=model.head)\n", "is computed"),
+        ("model = data = dict()\n", "Assign is not allowed"),
+    ],
+    ids=["beside the model", "inside another section", "two names for one dict"],
+)
+def test_a_base_cannot_alias_a_component(tmp_path, text, says):
+    (tmp_path / "base.py").write_text(f'"""A base."""\n{text}')
+    child = tmp_path / "child.py"
+    child.write_text(
+        '"""A child."""\nfrom mmengine.config import read_base\n\n'
+        "with read_base():\n    from .base import *\n"
+    )
+    found = broken_rules(child, ("model", "data"))
+    assert any("base.py" in problem and says in problem for problem in found), found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, EntryPoints
+
 import pytest
 
+from registry import plugins as plugins_module
 from registry.catalog import heads
-from registry.plugins import load_plugin, loaded_plugins
+from registry.plugins import BrokenPlugin, load_plugin, loaded_plugins, lost_entry_points
 
 
 def test_a_plugin_brings_its_parts_and_is_remembered(tmp_path):
@@ -40,11 +43,33 @@ def test_two_plugins_of_one_name_are_refused(tmp_path):
         load_plugin(tmp_path / "b" / "same_name_plugin.py")
 
 
-def test_what_a_plugin_raises_passes_and_it_can_be_tried_again(tmp_path):
-    file = tmp_path / "broken_plugin.py"
-    file.write_text("1 / 0\n")
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x = 1\n1 / 0\n", r"ZeroDivisionError: division by zero \(line 2\)\. Repair it"),
+        ("import nothing_of_the_kind\n", r"No module named 'nothing_of_the_kind' \(line 1\)"),
+        ("def f(:\n", r"SyntaxError: .*line 1"),
+    ],
+    ids=["raises", "imports what is not there", "is no Python"],
+)
+def test_a_plugin_that_cannot_be_run_is_named_with_its_line_and_can_be_tried_again(
+    tmp_path, source, says
+):
+    file = tmp_path / f"broken_{abs(hash(source))}_plugin.py"
+    file.write_text(source)
+    with pytest.raises(BrokenPlugin, match=rf"--plugin .*{file.name} could not be run: .*{says}"):
         load_plugin(file)
     file.write_text("fine = True\n")
     load_plugin(file)
     assert file in loaded_plugins()
+
+
+def test_a_part_in_a_group_that_is_no_slot_is_told_the_right_one(monkeypatch):
+    points = EntryPoints(
+        EntryPoint("graph", "my_hands:Graph", group) for group in ("zoo.heads", "zoo.head")
+    )
+    monkeypatch.setattr(plugins_module, "entry_points", lambda **by: points.select(**by))
+    (sentence,) = lost_entry_points()
+    assert sentence == (
+        "A package puts 'graph' into 'zoo.heads', which is no slot. Did you mean 'zoo.head'?"
+    )

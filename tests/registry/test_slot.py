@@ -11,7 +11,7 @@ import pytest
 
 from registry import slot as slot_module
 from registry.catalog import SLOTS
-from registry.slot import NameClash, Slot, UnknownComponent
+from registry.slot import BrokenPart, NameClash, Slot, UnknownComponent
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,26 +67,44 @@ def test_an_installed_package_is_listed_without_being_imported(monkeypatch):
     assert slot.names() == ["graph", "roll"]
     assert slot.path("graph") == "package_that_is_not_there:GraphHead"
     assert slot.origin("graph").startswith("package ")
-    with pytest.raises(ModuleNotFoundError, match="package_that_is_not_there"):
+    with pytest.raises(BrokenPart) as caught:
         slot.get("graph")
+    assert str(caught.value) == (
+        "The view augmentation 'graph' (package package_that_is_not_there:GraphHead, "
+        "package_that_is_not_there:GraphHead) cannot be loaded: ModuleNotFoundError: No module "
+        "named 'package_that_is_not_there'. Repair or uninstall "
+        "package_that_is_not_there:GraphHead; every other part works without it."
+    )
+    assert slot.get("roll").__name__ == "Path"
 
 
-@pytest.mark.parametrize(
-    "points",
-    [
-        [("roll", "my_hands:Roll")],
-        [("tilt", "my_hands:Tilt"), ("tilt", "other_hands:Tilt")],
-    ],
-    ids=["with a shipped part", "between two packages"],
-)
-def test_a_name_claimed_twice_is_an_error_naming_both(monkeypatch, points):
+def test_a_package_cannot_take_a_shipped_name_and_is_told_so(monkeypatch):
+    with_packages(monkeypatch, ("roll", "my_hands:Roll"), ("tilt", "my_hands:Tilt"))
+    slot = a_slot(roll="pathlib:Path")
+    assert slot.names() == ["roll", "tilt"]
+    assert slot.get("roll").__name__ == "Path"
+    (sentence,) = slot.clashes().values()
+    assert sentence == (
+        "Two parts claim the view augmentation name 'roll': pathlib:Path (shipped) and "
+        "my_hands:Roll (package my_hands:Roll). Rename one of them, or uninstall its package."
+    )
+
+
+def test_a_name_two_packages_claim_is_an_error_naming_both_when_it_is_asked_for(monkeypatch):
+    points = ("tilt", "my_hands:Tilt"), ("tilt", "other_hands:Tilt"), ("turn", "pathlib:Path")
     with_packages(monkeypatch, *points)
-    with pytest.raises(NameClash) as caught:
-        a_slot(roll="zoo.augment.perspective:Roll").names()
-    both = [value for _, value in points]
-    if len(both) == 1:
-        both.append("zoo.augment.perspective:Roll")
-    assert all(path in str(caught.value) for path in both)
+    slot = a_slot(roll="pathlib:Path")
+    assert slot.names() == ["roll", "tilt", "turn"]
+    with pytest.raises(NameClash, match=r"my_hands:Tilt .* and other_hands:Tilt .*Rename one"):
+        slot.get("tilt")
+    assert slot.get("turn") is slot.get("roll"), "everything else keeps working"
+
+
+def test_a_file_cannot_take_the_name_of_an_installed_part(monkeypatch):
+    with_packages(monkeypatch, ("mine", "other_hands:Mine"))
+    slot = a_slot()
+    with pytest.raises(NameClash, match=r"'mine': other_hands:Mine .*plugin .*test_slot"):
+        slot.register("mine")(Mine)
 
 
 def test_a_registered_class_is_found_and_remembers_its_file():
@@ -107,7 +125,7 @@ def test_origin_tells_shipped_parts_from_classes_of_a_config():
 
 
 def test_a_path_without_such_a_class_says_so():
-    with pytest.raises(ImportError, match="pathlib has no 'Nothing'"):
+    with pytest.raises(BrokenPart, match=r"'path' \(shipped, .*pathlib has no 'Nothing'"):
         a_slot(path="pathlib:Nothing").get("path")
 
 

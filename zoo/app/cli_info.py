@@ -1,22 +1,28 @@
-"""Commands that only look: list, show, diff, doctor."""
+"""Commands that only look: list, show, doctor."""
 
 from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from registry.slot import Slot
+
+Plugins = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="A Python file that registers parts")  # noqa: UP045
+]
+
 
 def add_info_commands(app: typer.Typer) -> None:
     """Hangs the commands of this file on the app."""
     app.command("list")(list_names)
     app.command()(show)
-    app.command()(diff)
     app.command()(doctor)
 
 
@@ -26,13 +32,17 @@ def list_names(
         Optional[str],  # noqa: UP045
         typer.Option(help="Only parts that provide this: log_heatmap_x"),
     ] = None,
+    plugins: Plugins = None,
 ) -> None:
     """List every part the registry knows, or every config."""
     from registry.catalog import SLOTS
     from registry.config import available
     from registry.house_rules import docstring_of
+    from registry.plugins import load_plugin, lost_entry_points
     from registry.slot import nearest
 
+    for plugin in plugins or ():
+        load_plugin(plugin)
     known = [*SLOTS, "configs"]
     if slot is not None and slot not in known:
         raise ValueError(
@@ -48,9 +58,12 @@ def list_names(
         table = Table("slot", "name", "from")
         for name in [slot] if slot else SLOTS:
             for part in SLOTS[name].names():
-                if providing is None or providing in _provided(SLOTS[name].get(part)):
-                    table.add_row(name, part, SLOTS[name].origin(part))
+                if _provides(SLOTS[name], part, providing, console):
+                    table.add_row(name, part, escape(SLOTS[name].origin(part)))
         console.print(table)
+        clashes = [text for name in SLOTS for text in SLOTS[name].clashes().values()]
+        for sentence in (*clashes, *lost_entry_points()):
+            console.print(f"[yellow]note:[/] {escape(sentence)}")
 
 
 def show(
@@ -58,10 +71,14 @@ def show(
     size: Annotated[Optional[str], typer.Option(help="tiny, small or full")] = None,  # noqa: UP045
     changes: Annotated[Optional[list[str]], typer.Option("--set")] = None,  # noqa: UP045
     json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Show a config as it will be used: bases merged, size and changes applied."""
     from registry.config import load
+    from registry.plugins import load_plugin
 
+    for plugin in plugins or ():
+        load_plugin(plugin)
     resolved = load(config, changes or (), size=size)
     console = Console()
     if json:
@@ -69,37 +86,6 @@ def show(
         return
     for line in _flat("", resolved):
         console.print(line, highlight=True, soft_wrap=True)
-
-
-def diff(
-    a: Annotated[str, typer.Argument(help="A config")],
-    b: Annotated[str, typer.Argument(help="Another config")],
-    size: Annotated[Optional[str], typer.Option(help="Compare at this size")] = None,  # noqa: UP045
-    json: Annotated[Optional[Path], typer.Option("--json", help="Write the list here")] = None,  # noqa: UP045
-) -> None:
-    """List every difference between two configs, grouped by slot."""
-    from registry.config import load
-    from registry.difference import difference
-    from registry.layout import slot_of
-
-    changes = difference(load(a, size=size), load(b, size=size))
-    table = Table("slot", "path", a, b)
-    for change in sorted(changes, key=lambda change: (slot_of(change.path), change.path)):
-        before, after = (_brief(value) for value in (change.before, change.after))
-        table.add_row(slot_of(change.path), change.path, before, after)
-    console = Console()
-    console.print(table if changes else f"{a} and {b} are the same.")
-    if json is not None:
-        rows = [
-            {
-                "path": change.path,
-                "before": _brief(change.before),
-                "after": _brief(change.after),
-                "slot": slot_of(change.path),
-            }
-            for change in changes
-        ]
-        json.write_text(json_module.dumps({"schema": 1, "differences": rows}, indent=1) + "\n")
 
 
 def doctor() -> None:
@@ -123,11 +109,12 @@ def _flat(prefix: str, value: object) -> list[str]:
     return [f"{prefix} = {value!r}"]
 
 
-def _brief(value: object, width: int = 60) -> str:
-    text = getattr(value, "name", None) or repr(value)
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def _provided(part: object) -> frozenset[str]:
-    promised = getattr(part, "provides", frozenset())
-    return promised if isinstance(promised, frozenset) else frozenset()
+def _provides(slot: Slot, name: str, wanted: str | None, console: Console) -> bool:
+    if wanted is None:
+        return True
+    try:
+        promised = getattr(slot.get(name), "provides", frozenset())
+    except ValueError as error:  # a broken plug-in hides nobody else's part
+        console.print(f"[yellow]left out:[/] {escape(str(error))}")
+        return False
+    return isinstance(promised, frozenset) and wanted in promised
