@@ -92,7 +92,16 @@ pixel_augmentations = Slot(
     protocol="zoo.contracts:PixelAugmentation",
 )
 crops = Slot("crop", {"hand": "zoo.augment.crop:HandCrop"}, protocol="")
-datasets = Slot("dataset", {"rendered": "zoo.data.synthetic.frames:RenderedFrames"}, protocol="")
+datasets = Slot(
+    "dataset",
+    {
+        "rendered": "zoo.data.synthetic.frames:RenderedFrames",
+        "handclip": "zoo.data.sources:Handclip",
+        "hamer_tars": "zoo.data.hamer_tars:HamerTars",
+        "hamer_npz": "zoo.data.hamer_npz:HamerNpz",
+    },
+    protocol="",
+)
 converters = Slot(
     "converter",
     {
