@@ -54,6 +54,7 @@ def build_model(config: Mapping[str, Any]) -> HandMeshModel:
         precision=model.get("precision", "bf16"),
         supervise_earlier=model.get("supervise_earlier", 0.0),
         detach_betas=model.get("detach_betas", False),
+        frozen=model.get("frozen", ()),
         data_preprocessor=Preprocess(
             crop=preprocess.crop,
             view_augmentations=preprocess.view_augmentations,

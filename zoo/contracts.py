@@ -1,9 +1,9 @@
 """The types every room shares: what a network may see, what it may not, and what it says.
 
 Letters: B hands, T frames, J = 21 joints, K = 16 rotations, V = 778 vertices, N tokens, C token
-width, D query width, HxW crop. Units: metres, radians, pixels, seconds. (0, 0) is the centre of
-the top-left pixel. The camera frame is OpenCV's (x right, y down, z forward). After preprocessing
-every hand is a right hand. Joints are in OpenPose's order of 21, rotations in MANO's order of 16.
+width, D query width, HxW crop. Units: m, rad, px, s. (0, 0) is the centre of the top-left pixel.
+The camera frame is OpenCV's (x right, y down, z forward). After preprocessing every hand is a right
+hand. Joints are in OpenPose's order of 21, rotations in MANO's order of 16.
 """
 
 from __future__ import annotations
@@ -71,18 +71,19 @@ class CropView(_Record):
 class ClipView(_Record):
     """Crops of T consecutive frames of each hand (Stage 2); a single frame never needs it."""
 
-    frames: CropView  # B*T crops, clip-major: clip 0 frame 0, clip 0 frame 1, ...
+    frames: CropView  # B*T crops, clip-major; fewer where clips that overlap share frames
     times: Tensor  # (B, T) s, float64, the last frame is 0
+    rows: Tensor | None = None  # (B, T) int64, each frame's crop; None: clip-major
+
+    def __len__(self) -> int:
+        return len(self.times)
 
 
 @dataclass(frozen=True)
 class HandTarget(_Record):
-    """Everything losses and metrics may see: mmengine's `data_samples`.
+    """Everything losses and metrics may see (mmengine's `data_samples`), of a clip's LAST frame."""
 
-    For a clip these are the LAST frame's. A label that is not valid holds zeros and must never be
-    read except through its validity.
-    """
-
+    # A label that is not valid holds zeros; it is read through its validity alone.
     rotmats: Tensor  # (B, K, 3, 3) absolute, rotmats[:, 0] turns the hand into the camera frame
     betas: Tensor  # (B, 10)
     has_mano: Tensor  # (B,) 1 where rotmats and betas are labelled
@@ -123,6 +124,9 @@ class FrameBatch:
 
     frames: tuple[Frame, ...]
     skipped: tuple[SkippedSample, ...] = ()
+    times: Tensor | None = None  # of clips: (B, T) s, float64, the last frame is 0
+    rows: Tensor | None = None  # of clips: (B, T) int64 into frames, oldest first
+    runs: Tensor | None = None  # of clips: (N,) int64, the film each frame is from
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -130,10 +134,7 @@ class FrameBatch:
 
 @dataclass(frozen=True)
 class ViewChange(_Record):
-    """A change of view, X' = linear X seen by a camera with the new intrinsics.
-
-    The picture moves by the homography K' L K^-1, points by L, orientation by L's rotation part.
-    """
+    """X' = linear X seen by a new camera K'; the picture moves by the homography K' L K^-1."""
 
     linear: Tensor  # (B, 3, 3) on camera-frame points
     intrinsics: Tensor  # (B, 3, 3) px, the new camera
@@ -226,8 +227,7 @@ class Temporal(Protocol):
 class CameraReadout(Protocol):
     """How a decoded token becomes a place in space.
 
-    A read-out of plain numbers adds its answer to `estimate`, the values of the previous IEF step;
-    one with a distribution of its own (heat maps) ignores it, for the query already held it.
+    Plain numbers are added to `estimate`, the last IEF step's; a distribution (heat map) is not.
     """
 
     provides: frozenset[str]

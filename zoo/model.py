@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import torch
 from mmengine.model import BaseModel
@@ -26,6 +26,7 @@ from zoo.contracts import (
 from zoo.mano.layer import ManoLayer
 
 Precision = Literal["fp32", "bf16", "fp16"]
+_IN_ORDER = ("backbone", "neck", "head")
 _LOW_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -40,6 +41,10 @@ class HandMeshModel(BaseModel):
     the last step alone, as both HaMeR and CS-ViT2 do. With `detach_betas` the posed hand that
     losses see passes no gradient to the shape, so only a loss on betas trains it (CS-ViT2):
     otherwise a model that does not know the orientation yet shrinks the hand to a point.
+
+    `frozen` names parts that stay as they are ("backbone", "neck", "head"): no gradients, always
+    in evaluation mode, and under no-grad up to the first part that learns. A frozen head still
+    passes gradients from its answer to the refined query.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class HandMeshModel(BaseModel):
         precision: Precision = "bf16",
         supervise_earlier: float = 0.0,
         detach_betas: bool = False,
+        frozen: Sequence[str] = (),
         data_preprocessor: nn.Module | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
@@ -64,6 +70,18 @@ class HandMeshModel(BaseModel):
         self.losses = nn.ModuleDict(losses or {})
         self.precision = precision
         self.supervise_earlier, self.detach_betas = supervise_earlier, detach_betas
+        if unknown := set(frozen) - set(_IN_ORDER):
+            raise ValueError(f"model.frozen names backbone, neck or head, not {sorted(unknown)}")
+        self.frozen = tuple(frozen)
+        for part in self._frozen_parts():
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all but the frozen parts."""
+        super().train(mode)
+        for part in self._frozen_parts():
+            part.eval()
+        return self
 
     def forward(
         self,
@@ -85,14 +103,20 @@ class HandMeshModel(BaseModel):
     def predict_hand(self, inputs: CropView | ClipView) -> Prediction:
         """The hand of every crop, or of every clip's last frame."""
         view = inputs.frames if isinstance(inputs, ClipView) else inputs
-        with self.autocast(view.images.device):
-            tokens = self.backbone(view.images)
-        if self.neck is not None:
-            tokens = self._run(self.neck, tokens, view)
-        query = self._run(self.head.query, tokens, view, owner=self.head)
+        query = self.queries(view)
         if isinstance(inputs, ClipView):
             query, view = self._last_frame(query, inputs)
         return self._fp32(self.head.read, query, view)
+
+    def queries(self, view: CropView) -> HandQuery:
+        """What the head knows of every crop before it reads it out; all of Stage 1 but that."""
+        with self._until("backbone"), self.autocast(view.images.device):
+            tokens = self.backbone(view.images)
+        if self.neck is not None:
+            with self._until("neck"):
+                tokens = self._run(self.neck, tokens, view)
+        with self._until("head"):
+            return self._run(self.head.query, tokens, view, owner=self.head)
 
     def loss_terms(self, prediction: Prediction, target: HandTarget) -> dict[str, Tensor]:
         """Weighted terms `loss_<name>`; their sum is what is minimised."""
@@ -119,6 +143,15 @@ class HandMeshModel(BaseModel):
         dtype = _LOW_PRECISION.get(self.precision, torch.bfloat16)
         return torch.autocast(device.type, dtype, enabled=self.precision != "fp32")
 
+    def _until(self, name: str) -> torch.autograd.grad_mode.set_grad_enabled:
+        """Gradients are off as long as this part and all before it are frozen."""
+        before = _IN_ORDER[: _IN_ORDER.index(name) + 1]
+        still = all(part in self.frozen or getattr(self, part) is None for part in before)
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not still)
+
+    def _frozen_parts(self) -> Iterator[nn.Module]:
+        return (part for name in self.frozen if (part := getattr(self, name)) is not None)
+
     def _run(self, part, tokens: Tensor, view: CropView, owner: Any = None):
         if getattr(owner or part, "bf16_safe", False):
             with self.autocast(tokens.device):
@@ -133,14 +166,17 @@ class HandMeshModel(BaseModel):
             return part(first, view)
 
     def _last_frame(self, query: HandQuery, clip: ClipView) -> tuple[HandQuery, CropView]:
-        batch, frames = clip.times.shape
-
-        def last(tensor: Tensor) -> Tensor:
-            return tensor.unflatten(0, (batch, frames))[:, -1]
-
-        token = query.token.unflatten(0, (batch, frames))
-        refined = token[:, -1] if self.temporal is None else self.temporal(token, clip.times)
-        return dataclasses.replace(query.map(last), token=refined), clip.frames.map(last)
+        rows = clip.rows
+        if rows is None:
+            rows = torch.arange(clip.times.numel(), device=clip.times.device).view_as(clip.times)
+        latest = clip.times.sort(dim=1, stable=True).indices[:, -1:]
+        last = rows.gather(1, latest)[:, 0]
+        token = query.token[last]
+        if self.temporal is not None:
+            with torch.autocast(token.device.type, enabled=False):
+                token = self.temporal(query.token[rows].float(), clip.times)
+        view = clip.frames.map(lambda tensor: tensor[last])
+        return dataclasses.replace(query.map(lambda tensor: tensor[last]), token=token), view
 
 
 def records(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Generator, Tensor
 
 from zoo.contracts import (
+    ClipView,
     CropView,
     Frame,
     FrameBatch,
@@ -31,6 +32,8 @@ from zoo.geometry.view import (
     pixel_homography,
     unstretched,
 )
+
+Chosen = TypeVar("Chosen", Tensor, ViewChange)
 
 
 class Crop(Protocol):
@@ -57,7 +60,8 @@ class Preprocess(BaseDataPreprocessor):
 
     Each training call has its own random state, a hash of (seed, number of training calls so far,
     rank). The count is the buffer `draws` and so part of a checkpoint: a resumed run goes on with
-    the augmentations an uninterrupted one would have seen.
+    the augmentations an uninterrupted one would have seen. All frames of a clip share their
+    augmentation, but one with the attribute `each_frame` (noise).
 
     Args:
         crop: chooses the crop's camera.
@@ -87,7 +91,7 @@ class Preprocess(BaseDataPreprocessor):
 
     @torch.no_grad()
     def forward(self, data: FrameBatch, training: bool = False) -> dict:
-        """`inputs` (CropView) and `data_samples` (HandTarget) of a batch with at least one frame.
+        """`inputs` (CropView, or ClipView of clips) and `data_samples` (HandTarget) of a batch.
 
         In the crop, keypoints are crop px; joints and orientation are in the camera after all
         changes of view. `frame_from_crop` leads back to the picture as it was stored.
@@ -96,16 +100,22 @@ class Preprocess(BaseDataPreprocessor):
             raise ValueError("preprocessing got a batch without a single hand; leave such out")
         with torch.autocast(self.device.type, enabled=False):
             rng = self._next_generator() if training else None
-            inputs, target = self._see(data.frames, rng)
+            films = _films(data.runs) if training and data.runs is not None else None
+            inputs, target = self._see(data.frames, rng, films)
             images = inputs.images
             for augmentation in self.pixel_augmentations.values() if training else ():
-                images = augmentation(images, rng)
-        return {
-            "inputs": dataclasses.replace(inputs, images=images),
-            "data_samples": target,
-        }
+                images = alike(augmentation, images, rng=rng, films=films)
+        view = dataclasses.replace(inputs, images=images)
+        if data.rows is None:
+            return {"inputs": view, "data_samples": target}
+        rows, times = data.rows.to(self.device), data.times.to(self.device)
+        last = rows[:, -1]
+        clips = ClipView(frames=view, times=times, rows=rows)
+        return {"inputs": clips, "data_samples": target.map(lambda label: label[last])}
 
-    def _see(self, frames: Sequence[Frame], rng: Generator | None) -> tuple[CropView, HandTarget]:
+    def _see(
+        self, frames: Sequence[Frame], rng: Generator | None, films: list[Tensor] | None
+    ) -> tuple[CropView, HandTarget]:
         """Crops and labels; a generator is given in training alone."""
         target = _stacked_labels(frames, self.device)
         intrinsics, measured = self._cameras(frames)
@@ -116,12 +126,12 @@ class Preprocess(BaseDataPreprocessor):
 
         change = mirrored(intrinsics, width, is_left)
         box = move_box(box, pixel_homography(change, intrinsics))
-        change, box, fits = self._augmented_view(change, box, rng)
+        change, box, fits = self._augmented_view(change, box, rng, films)
         target = dataclasses.replace(target, has_mano=target.has_mano * fits)
         if rng is not None:
             keypoints = move_points(target.keypoints, pixel_homography(change, intrinsics))
             box = self.crop.hand_box(box, keypoints, target.keypoints_valid)
-        to_crop = self.crop(change.intrinsics, box, rng)
+        to_crop = alike(self.crop, change.intrinsics, box, rng=rng, films=films)
         inputs, target = apply(
             [frame.image for frame in frames],
             target,
@@ -142,14 +152,14 @@ class Preprocess(BaseDataPreprocessor):
         return any(getattr(augmentation, "keeps_shape", False) for augmentation in views)
 
     def _augmented_view(
-        self, change: ViewChange, box: Tensor, rng: Generator | None
+        self, change: ViewChange, box: Tensor, rng: Generator | None, films: list[Tensor] | None
     ) -> tuple[ViewChange, Tensor, Tensor]:
         """The change with the augmentations after it, the box it leaves, and (B,) MANO fits."""
         fits = torch.ones_like(box[:, 0])
         for augmentation in self.view_augmentations.values():
             if rng is None and not getattr(augmentation, "in_evaluation", False):
                 continue
-            step = augmentation(change.intrinsics, box, rng)
+            step = alike(augmentation, change.intrinsics, box, rng=rng, films=films)
             box = move_box(box, pixel_homography(step, change.intrinsics))
             change = compose(change, step)
             if getattr(augmentation, "breaks_mano", False):
@@ -184,6 +194,47 @@ class Preprocess(BaseDataPreprocessor):
 
     def _floats(self, numbers: Sequence[float | tuple[float, ...]]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float32, device=self.device)
+
+
+def alike(
+    choose: Callable[..., Chosen],
+    *tensors: Tensor,
+    rng: Generator | None,
+    films: Sequence[Tensor] | None,
+) -> Chosen:
+    """What `choose(*tensors, rng)` says, with the same draws for all frames of a film.
+
+    A choice that is not random, or is marked `each_frame` (noise differs from frame to frame in
+    any film), is made for all frames at once.
+
+    films: for every place in a run, the rows of the frames that stand there; None: single frames.
+    """
+    if films is None or rng is None or getattr(choose, "each_frame", False):
+        return choose(*tensors, rng)
+    state, chosen = rng.get_state(), []
+    for rows in films:
+        rng.set_state(state)
+        chosen.append(choose(*(tensor[rows.to(tensor.device)] for tensor in tensors), rng))
+    back = torch.cat(list(films)).argsort()
+    if isinstance(chosen[0], Tensor):
+        return torch.cat(chosen)[back.to(chosen[0].device)]
+    fields = {
+        field.name: torch.cat([getattr(part, field.name) for part in chosen])
+        for field in dataclasses.fields(chosen[0])
+    }
+    joined = dataclasses.replace(chosen[0], **fields)
+    return joined.map(lambda tensor: tensor[back.to(tensor.device)])
+
+
+def _films(runs: Tensor) -> list[Tensor]:
+    """For every place in a run, the rows of the frames there; runs are equally long in training."""
+    lengths = runs.bincount()
+    if not (lengths == lengths[0]).all():
+        raise ValueError(
+            f"runs of {sorted(set(lengths.tolist()))} frames came in one training batch; "
+            f"augmentation wants them equally long"
+        )
+    return list(runs.argsort(stable=True).view(len(lengths), -1).T)
 
 
 def _stacked_labels(frames: Sequence[Frame], device: torch.device) -> HandTarget:

@@ -47,7 +47,7 @@ CONFINED: dict[str, tuple[str, ...]] = {
     "transformers": ("zoo.backbones",),
     "timm": ("zoo.backbones",),
     "smplx": ("zoo.mano.layer",),
-    "webdataset": ("zoo.data.streams",),
+    "webdataset": ("zoo.data.streams", "zoo.data.stream_items", "zoo.data.sources"),
     "kornia": ("zoo.augment.pixels", "zoo.geometry.view"),
     "mmengine": (
         "zoo.model",

@@ -21,6 +21,7 @@ from zoo.app import hooks as _register_hooks  # noqa: F401  # names in custom_ho
 from zoo.app import precision as _register_wrapper  # noqa: F401
 from zoo.app.adversarial import AdversarialSteps
 from zoo.app.schedule import schedulers
+from zoo.data.clips import ClipRequest
 from zoo.data.streams import EvalStream, StreamLoader, TrainStream
 from zoo.metrics.runner import HandMetrics
 from zoo.model import HandMeshModel
@@ -50,6 +51,7 @@ def train_loader(
         seed=seed,
         rank=get_rank(),
         world_size=get_world_size(),
+        clip=clip_request(config),
     )
     stream.skip_batches = skip_batches
     return StreamLoader(stream, steps=steps, num_workers=data.get("num_workers", 0))
@@ -62,8 +64,15 @@ def val_loader(config: Mapping[str, Any], shards: list[str]) -> StreamLoader:
         batch_size=config["data"]["val"]["batch_size"],
         rank=get_rank(),
         world_size=get_world_size(),
+        clip=clip_request(config),
     )
     return StreamLoader(stream)
+
+
+def clip_request(config: Mapping[str, Any]) -> ClipRequest | None:
+    """What `data.clip` asks for; None trains and judges single frames."""
+    asked = config["data"].get("clip")
+    return None if asked is None else ClipRequest(**asked)
 
 
 def build_runner(

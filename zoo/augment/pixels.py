@@ -8,6 +8,7 @@ noise and gains are a few vectorised lines because they run in every training.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -111,6 +112,8 @@ class GaussianNoise(_PerCrop):
         std: standard deviation, of a range of 1.
         probability: share of crops.
     """
+
+    each_frame: ClassVar[bool] = True  # no two frames of a film have the same noise
 
     def __init__(self, *, std: float = 0.03, probability: float = 0.5) -> None:
         super().__init__(probability)

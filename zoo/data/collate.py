@@ -1,4 +1,4 @@
-"""Frames to a batch, and a batch to two flat tensors so that it travels cheaply from a worker."""
+"""Frames to a batch, and a batch to a few flat tensors so that it travels cheaply."""
 
 from __future__ import annotations
 
@@ -26,6 +26,39 @@ _SURFACE = {"vertices": (778, 3), "vertices_valid": ()}
 _OF_THE_FRAME = ("intrinsics", "hand_box")
 
 
+@dataclass(frozen=True)
+class Run:
+    """Consecutive frames of one hand in one film."""
+
+    frames: tuple[Frame, ...]
+    times: Tensor  # (R,) s, float64, from any origin
+
+
+def collate_runs(items: Iterable[Run | SkippedSample], frames: int) -> FrameBatch:
+    """Runs of consecutive frames as clips of `frames` each, every window of every run once.
+
+    A run's frames stand once in the batch however many clips share them; a run in which one frame
+    could not be used is left out.
+    """
+    items = list(items)
+    runs = [item for item in items if not isinstance(item, SkippedSample)]
+    rows, times, owners, first = [], [], [], 0
+    for number, run in enumerate(runs):
+        for last in range(frames - 1, len(run.frames)):
+            window = torch.arange(last - frames + 1, last + 1)
+            rows.append(window + first)
+            times.append(run.times[window] - run.times[last])
+        owners += [number] * len(run.frames)
+        first += len(run.frames)
+    return FrameBatch(
+        frames=tuple(frame for run in runs for frame in run.frames),
+        skipped=tuple(item for item in items if isinstance(item, SkippedSample)),
+        times=torch.stack(times) if times else torch.empty(0, frames, dtype=torch.float64),
+        rows=torch.stack(rows) if rows else torch.empty(0, frames, dtype=torch.int64),
+        runs=torch.tensor(owners, dtype=torch.int64),
+    )
+
+
 def collate(items: Iterable[Frame | SkippedSample]) -> FrameBatch:
     """What could be used as frames, in order, beside what could not."""
     items = list(items)
@@ -37,16 +70,17 @@ def collate(items: Iterable[Frame | SkippedSample]) -> FrameBatch:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """A FrameBatch as two tensors: each tensor that leaves a worker costs a file handle."""
+    """A FrameBatch as few tensors: each one that leaves a worker costs a file handle."""
 
     pixels: Tensor  # (sum of h*w*3,) uint8
     numbers: Tensor  # all labels one after another, float32
     heads: tuple[tuple[str, str, bool, int, int, bool], ...]  # key, source, left, h, w, has surface
     skipped: tuple[SkippedSample, ...]
+    clips: dict[str, Tensor | None]  # times, rows and runs of a FrameBatch
 
 
 def pack(batch: FrameBatch) -> PackedBatch:
-    """The same batch as two flat tensors; `unpack` gives it back."""
+    """The same batch as flat tensors; `unpack` gives it back."""
     pixels, numbers, heads = [], [], []
     for frame in batch.frames:
         height, width = frame.image.shape[-2:]
@@ -59,11 +93,12 @@ def pack(batch: FrameBatch) -> PackedBatch:
         numbers=torch.cat(numbers) if numbers else torch.empty(0),
         heads=tuple(heads),
         skipped=batch.skipped,
+        clips={"times": batch.times, "rows": batch.rows, "runs": batch.runs},
     )
 
 
 def unpack(packed: PackedBatch) -> FrameBatch:
-    """The batch that was packed; its tensors are views of the two flat ones."""
+    """The batch that was packed; its tensors are views of the flat ones."""
     frames, pixel, number = [], 0, 0
     for key, source, is_left, height, width, surface in packed.heads:
         values = {}
@@ -79,7 +114,7 @@ def unpack(packed: PackedBatch) -> FrameBatch:
         frames.append(
             Frame(image=image, is_left=is_left, label=label, key=key, source=source, **outside)
         )
-    return FrameBatch(frames=tuple(frames), skipped=packed.skipped)
+    return FrameBatch(frames=tuple(frames), skipped=packed.skipped, **packed.clips)
 
 
 def _numbers(frame: Frame, surface: bool) -> Iterator[Tensor]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import webdataset as wds
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from zoo.contracts import Frame, FrameBatch, SkippedSample
-from zoo.data.collate import PackedBatch, collate, pack, unpack
-from zoo.data.schema import BadSample, ClipSample, decode_slot, parse
+from zoo.contracts import FrameBatch, SkippedSample
+from zoo.data.clips import ClipRequest
+from zoo.data.collate import PackedBatch, collate, collate_runs, pack, unpack
+from zoo.data.stream_items import Choose, Item, every_hand, read_items
 from zoo.data.shards import count_frames, resolve_shards
 
-_END_MARK = 1024  # bytes of zeros that close every tar
 _PATIENCE = 100  # samples seen before the share of bad ones is judged
 
 
@@ -24,35 +26,22 @@ class TooManyBadSamples(ValueError):
     """More of a stream cannot be used than can be an accident."""
 
 
-@dataclass(frozen=True)
-class _Item:
-    """One hand in one picture, still encoded; or a sample whose labels could not be read."""
-
-    sample: ClipSample | None
-    slot: tuple[int, int] = (0, 0)
-    failure: SkippedSample | None = None
-
-    def decode(self) -> Frame | SkippedSample:
-        if self.failure is not None:
-            return self.failure
-        try:
-            return decode_slot(self.sample, *self.slot)
-        except BadSample as bad:
-            return _skipped(bad)
-
-
 @dataclass
 class _Tally:
     """Counts what could not be used and stops a stream that is mostly unusable."""
 
     limit: float
+    clip: ClipRequest | None = None
     seen: int = 0
     bad: int = 0
     last: SkippedSample | None = None
     broken_shards: list[SkippedSample] = field(default_factory=list)
 
-    def take(self, items: Sequence[_Item]) -> FrameBatch:
-        batch = collate([item.decode() for item in items])
+    def take(self, items: Sequence[Item]) -> FrameBatch:
+        if self.clip is None:
+            batch = collate(item.frame() for item in items)
+        else:
+            batch = collate_runs((item.run() for item in items), self.clip.frames)
         self.seen += len(items)
         self.bad += len(batch.skipped)
         self.last = batch.skipped[-1] if batch.skipped else self.last
@@ -65,7 +54,7 @@ class _Tally:
             )
         skipped = (*self.broken_shards, *batch.skipped)
         self.broken_shards.clear()
-        return FrameBatch(frames=batch.frames, skipped=skipped)
+        return dataclasses.replace(batch, skipped=skipped)
 
 
 class TrainStream(IterableDataset):
@@ -86,8 +75,9 @@ class TrainStream(IterableDataset):
         rank: int = 0,
         world_size: int = 1,
         max_bad: float = 0.1,
+        clip: ClipRequest | None = None,
     ) -> None:
-        """urls: as `resolve_shards` reads them.
+        """urls: as `resolve_shards` reads them; with `clip`, a batch holds `batch_size` clips.
 
         shuffle: samples in the buffer of one worker. max_bad: share of bad samples that raises
         TooManyBadSamples, once 100 were seen.
@@ -95,12 +85,13 @@ class TrainStream(IterableDataset):
         self.urls = resolve_shards(urls)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.rank, self.world_size, self.max_bad = rank, world_size, max_bad
+        self.clip = clip
         self.skip_batches = 0  # batches already consumed, which come empty and undecoded
 
     def __iter__(self) -> Iterator[FrameBatch]:
         """Batch after batch, for the worker that calls."""
         worker, workers = _worker()
-        tally = _Tally(self.max_bad)
+        tally = _Tally(self.max_bad, self.clip)
         reader = (self.rank * workers + worker, self.world_size * workers)
         items = itertools.chain.from_iterable(
             self._epoch(epoch, *reader, tally) for epoch in itertools.count()
@@ -114,14 +105,18 @@ class TrainStream(IterableDataset):
             else:
                 yield tally.take(batch)
 
-    def _epoch(self, epoch: int, reader: int, readers: int, tally: _Tally) -> Iterator[_Item]:
+    def _epoch(self, epoch: int, reader: int, readers: int, tally: _Tally) -> Iterator[Item]:
         """One pass of one reader over its share."""
         shards = list(self.urls)
         random.Random(f"shards {self.seed} {epoch}").shuffle(shards)
+        choose = every_hand
+        if self.clip is not None:
+            choose = partial(self.clip.training_runs, seed=f"clips {self.seed} {epoch}")
         if few := len(shards) < readers:
-            items = itertools.islice(_items(shards, tally.broken_shards), reader, None, readers)
+            every = read_items(shards, tally.broken_shards, choose)
+            items = itertools.islice(every, reader, None, readers)
         else:
-            items = _items(shards[reader::readers], tally.broken_shards)
+            items = read_items(shards[reader::readers], tally.broken_shards, choose)
         rng = random.Random(f"samples {self.seed} {epoch} {reader}")
         count = 0
         for count, item in enumerate(_shuffled(items, self.shuffle, rng), 1):  # noqa: B007
@@ -149,22 +144,24 @@ class EvalStream(IterableDataset):
         rank: int = 0,
         world_size: int = 1,
         max_bad: float = 0.1,
+        clip: ClipRequest | None = None,
     ) -> None:
-        """urls: as `resolve_shards` reads them."""
+        """urls: as `resolve_shards` reads them; with `clip`, a batch holds as many frames."""
         self.urls = resolve_shards(urls)
-        self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
-        self.max_bad = max_bad
-        self._length = count_frames(self.urls)
+        self.rank, self.world_size = rank, world_size
+        self.max_bad, self.clip = max_bad, clip
+        self.batch_size = batch_size if clip is None else max(1, batch_size // clip.run)
+        self._length = count_frames(self.urls) if clip is None else self._count_runs()
 
     def __len__(self) -> int:
-        """Labelled hands over all ranks."""
+        """Labelled hands, or runs of clips, over all ranks."""
         return self._length
 
     def __iter__(self) -> Iterator[FrameBatch]:
         """Batch after batch, for the worker that calls."""
         worker, workers = _worker()
-        tally = _Tally(self.max_bad)
-        every = _items(self.urls, tally.broken_shards)
+        tally = _Tally(self.max_bad, self.clip)
+        every = read_items(self.urls, tally.broken_shards, self._choose())
         mine = itertools.islice(every, self.rank, None, self.world_size)
         for number in itertools.count():
             batch = list(itertools.islice(mine, self.batch_size))
@@ -176,6 +173,12 @@ class EvalStream(IterableDataset):
                 tally.broken_shards.clear()  # worker 0 reports them
         if worker == 0 and tally.broken_shards:
             yield tally.take([])
+
+    def _choose(self) -> Choose:
+        return every_hand if self.clip is None else self.clip.evaluation_runs
+
+    def _count_runs(self) -> int:
+        return sum(1 for _ in read_items(self.urls, [], self._choose()))
 
 
 class StreamLoader(DataLoader):
@@ -217,54 +220,11 @@ def _batches_of(stream: TrainStream | EvalStream) -> int:
     return -(-mine // stream.batch_size)
 
 
-def _items(urls: Sequence[str], broken: list[SkippedSample]) -> Iterator[_Item]:
-    """Every hand of the shards in order; shards that break off are added to `broken`."""
-    for url in urls:
-        report = _Report(url, broken)
-        if not _is_closed(url):
-            report(ValueError("the tar has no end mark: it was cut off"))
-        pipeline = wds.DataPipeline(
-            wds.SimpleShardList([url]), wds.tarfile_to_samples(handler=report)
-        )
-        for members in pipeline:
-            try:
-                sample = parse(members, url)
-                slots = sample.slots()
-            except BadSample as bad:
-                yield _Item(None, failure=_skipped(bad))
-                continue
-            yield from (_Item(sample, slot) for slot in slots)
-
-
-class _Report:
-    """webdataset's error handler: notes the first failure of a shard and goes on."""
-
-    def __init__(self, url: str, broken: list[SkippedSample]) -> None:
-        self.url, self.broken, self.said = url, broken, False
-
-    def __call__(self, error: Exception) -> bool:
-        if not self.said:
-            self.broken.append(SkippedSample(key="", shard=self.url, reason=str(error.args[0])))
-        self.said = True
-        return True
-
-
-def _is_closed(url: str) -> bool:
-    with open(url, "rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - _END_MARK))
-        return not file.read().strip(b"\0")
-
-
-def _shuffled(items: Iterator[_Item], size: int, rng: random.Random) -> Iterator[_Item]:
+def _shuffled(items: Iterator[Item], size: int, rng: random.Random) -> Iterator[Item]:
     if size < 2:
         return items
     shuffle: Callable = wds.shuffle(size, initial=size, rng=rng)
     return shuffle(items)
-
-
-def _skipped(bad: BadSample) -> SkippedSample:
-    return SkippedSample(key=bad.key, shard=bad.shard, reason=f"{bad.field}: {bad.reason}")
 
 
 def _worker() -> tuple[int, int]:

@@ -104,7 +104,7 @@ def test_skipping_does_not_decode(shards, monkeypatch):
     def never(*_):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("zoo.data.streams.decode_slot", never)
+    monkeypatch.setattr("zoo.data.stream_items.decode_slot", never)
     loader = train(shards)
     loader.dataset.skip_batches = 3
     assert take(loader, 3) == [[], [], []]
