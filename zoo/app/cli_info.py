@@ -55,7 +55,8 @@ def list_names(
             table.add_row(name, docstring_of(file).split("\n")[0])
         console.print(table)
     if slot != "configs":
-        table = Table("slot", "name", "from")
+        table = Table("slot", "name")
+        table.add_column("from", overflow="fold")
         for name in [slot] if slot else SLOTS:
             for part in SLOTS[name].names():
                 if _provides(SLOTS[name], part, providing, console):
