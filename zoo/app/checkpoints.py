@@ -19,8 +19,10 @@ from mmengine.fileio import LocalBackend
 from mmengine.fileio.backends import register_backend
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from safetensors.torch import load_file
 
 ATOMIC = {"backend": "atomic"}
+CONVERTED = "model.safetensors"  # what `zoo weights convert` calls its weights
 
 
 class CheckpointNotWritten(OSError):
@@ -119,6 +121,8 @@ def restore_random_state(state: dict[str, Any]) -> None:
 def load(path: str | Path) -> dict[str, Any]:
     """A checkpoint's content on the CPU; executes nothing from the file.
 
+    Of a safetensors file that is its weights alone, as `state_dict`.
+
     Raises CheckpointUnreadable for a missing, truncated or foreign file.
     """
     path = Path(path)
@@ -129,6 +133,8 @@ def load(path: str | Path) -> dict[str, Any]:
         )
         raise CheckpointUnreadable(f"{path}: no such file. {hint}")
     try:
+        if path.suffix == ".safetensors":
+            return {"state_dict": load_file(path)}
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different class for every way a file can be wrong
         reason = str(error).strip().split("\n")[0][:160]

@@ -14,6 +14,7 @@ from rich.console import Console
 from zoo.app.cli_data import data_app
 from zoo.app.cli_diff import add_diff_commands
 from zoo.app.cli_info import add_info_commands
+from zoo.app.cli_weights import add_weights_commands
 
 app = typer.Typer(
     name="zoo",
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 add_info_commands(app)
+add_weights_commands(app)
 add_diff_commands(app)
 
 

@@ -24,7 +24,8 @@ from zoo.metrics.bootstrap import mean_interval
 from zoo.metrics.summary import HandScores, measure, names_of, summarize
 from zoo.model import HandMeshModel, records
 
-NOT_WEIGHTS = ("data_preprocessor.draws",)  # random state, which published weights do not carry
+# What no answer depends on, and published weights need not carry: random state, and losses.
+NOT_NEEDED = ("data_preprocessor.draws", "losses.")
 BASELINE_BATCHES = 32  # of training labels; 2000 hands fix a mean to about 1 mm
 
 
@@ -96,23 +97,24 @@ def train_labels(
 
 
 def load_weights(model: HandMeshModel, checkpoint: str | Path) -> int:
-    """Fills the model from a checkpoint or a run's folder; returns the step it was taken at.
+    """Fills the model from a checkpoint or a folder of one; returns the step it was taken at.
 
+    checkpoint: of a run, or what `zoo weights convert` wrote. Discriminators may be absent from it.
     Raises CheckpointUnreadable for a file that is none, ValueError when a key does not match.
     """
     path = Path(checkpoint)
     if path.is_dir():
-        found = checkpoints.latest(path)
-        if found is None:
+        found, converted = checkpoints.latest(path), path / checkpoints.CONVERTED
+        if found is None and not converted.is_file():
             raise checkpoints.CheckpointUnreadable(
                 f"{path}: no checkpoint (iter_*.pth) is in this folder; name a run of zoo train."
             )
-        path = found[0]
+        path = converted if found is None else found[0]
     content = checkpoints.load(path)
     state = content["state_dict"]
     expected = model.state_dict()
     odd = sorted(
-        {name for name in expected.keys() ^ state.keys() if name not in NOT_WEIGHTS}
+        {name for name in expected.keys() ^ state.keys() if not name.startswith(NOT_NEEDED)}
         | {n for n in expected.keys() & state.keys() if expected[n].shape != state[n].shape}
     )
     if odd:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from registry.layout import at
+from zoo.app.checkpoints import CONVERTED
 
 SIZES = ("auto", "tiny", "small", "full")
 
@@ -57,6 +58,7 @@ def weights_at_hand(pretrained: str) -> bool:
 def size_of_run(config_name: str, checkpoint: Path, asked: str) -> str:
     """The size a checkpoint was trained at: asked for, else what its run.json or folder says.
 
+    Converted weights are as large as the config that was written beside them says.
     Raises ValueError where nothing says it.
     """
     if asked != "auto":
@@ -65,6 +67,8 @@ def size_of_run(config_name: str, checkpoint: Path, asked: str) -> str:
     record = folder / "run.json"
     if record.is_file():
         return json.loads(record.read_text())["size"]
+    if checkpoint.suffix == ".safetensors" or (folder / CONVERTED).is_file():
+        return "full"
     named = [size for size in SIZES[1:] if re.search(rf"-{size}(-\d+)?$", folder.resolve().name)]
     if not named:
         raise ValueError(

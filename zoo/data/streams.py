@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from zoo.contracts import FrameBatch, SkippedSample
 from zoo.data.clips import ClipRequest
 from zoo.data.collate import PackedBatch, collate, collate_runs, pack, unpack
-from zoo.data.stream_items import Choose, Item, every_hand, read_items
-from zoo.data.shards import count_frames, resolve_shards
+from zoo.data.sources import Data, Source, as_sources, count_hands
+from zoo.data.stream_items import Item, every_hand, read_items
 
 _PATIENCE = 100  # samples seen before the share of bad ones is judged
 
@@ -63,11 +63,14 @@ class TrainStream(IterableDataset):
     Each epoch orders the shards anew and shares them out over ranks and workers; a reader shuffles
     within a buffer and batches what is still encoded, so what a batch is made of never depends on
     decoding. Bad samples leave gaps in their batch, and are in its `skipped`.
+
+    Of several sources every item is drawn by their weights; each goes through epochs of its own,
+    and one buffer shuffles them all.
     """
 
     def __init__(
         self,
-        urls: str | Sequence[str],
+        data: Data,
         *,
         batch_size: int,
         seed: int,
@@ -77,12 +80,14 @@ class TrainStream(IterableDataset):
         max_bad: float = 0.1,
         clip: ClipRequest | None = None,
     ) -> None:
-        """urls: as `resolve_shards` reads them; with `clip`, a batch holds `batch_size` clips.
+        """data: shards as `resolve_shards` reads them, or sources by name.
+
+        clip: a batch holds `batch_size` clips instead of hands.
 
         shuffle: samples in the buffer of one worker. max_bad: share of bad samples that raises
         TooManyBadSamples, once 100 were seen.
         """
-        self.urls = resolve_shards(urls)
+        self.sources = as_sources(data)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.rank, self.world_size, self.max_bad = rank, world_size, max_bad
         self.clip = clip
@@ -92,10 +97,7 @@ class TrainStream(IterableDataset):
         """Batch after batch, for the worker that calls."""
         worker, workers = _worker()
         tally = _Tally(self.max_bad, self.clip)
-        reader = (self.rank * workers + worker, self.world_size * workers)
-        items = itertools.chain.from_iterable(
-            self._epoch(epoch, *reader, tally) for epoch in itertools.count()
-        )
+        items = self._items(self.rank * workers + worker, self.world_size * workers, tally)
         # A loader takes batches from its workers in turn: this one gives worker, worker + workers..
         for number in itertools.count(worker, workers):
             batch = list(itertools.islice(items, self.batch_size))
@@ -105,23 +107,50 @@ class TrainStream(IterableDataset):
             else:
                 yield tally.take(batch)
 
+    def _items(self, reader: int, readers: int, tally: _Tally) -> Iterator[Item]:
+        """All that one reader ever reads, in order."""
+        if len(self.sources) == 1:
+            epochs = (self._epoch(epoch, reader, readers, tally) for epoch in itertools.count())
+            return itertools.chain.from_iterable(epochs)
+        rng = random.Random(f"samples {self.seed} {reader}")
+        return _shuffled(self._mixed(reader, readers, tally), self.shuffle, rng)
+
     def _epoch(self, epoch: int, reader: int, readers: int, tally: _Tally) -> Iterator[Item]:
-        """One pass of one reader over its share."""
-        shards = list(self.urls)
+        """One shuffled pass of one reader over its share of the only source."""
+        (source,) = self.sources.values()
+        rng = random.Random(f"samples {self.seed} {epoch} {reader}")
+        return _shuffled(self._share(source, epoch, reader, readers, tally), self.shuffle, rng)
+
+    def _mixed(self, reader: int, readers: int, tally: _Tally) -> Iterator[Item]:
+        """Items of all sources, each drawn by the weights."""
+
+        def endless(source: Source) -> Iterator[Item]:
+            for epoch in itertools.count():
+                yield from self._share(source, epoch, reader, readers, tally)
+
+        streams = [endless(source) for source in self.sources.values()]
+        weights = [source.weight for source in self.sources.values()]
+        rng = random.Random(f"mixture {self.seed} {reader}")
+        while True:
+            yield next(rng.choices(streams, weights)[0])
+
+    def _share(
+        self, source: Source, epoch: int, reader: int, readers: int, tally: _Tally
+    ) -> Iterator[Item]:
+        """One pass of one reader over its share of a source, pieces in the epoch's order."""
+        shards = list(source.urls)
         random.Random(f"shards {self.seed} {epoch}").shuffle(shards)
         choose = every_hand
         if self.clip is not None:
             choose = partial(self.clip.training_runs, seed=f"clips {self.seed} {epoch}")
-        if few := len(shards) < readers:
-            every = read_items(shards, tally.broken_shards, choose)
-            items = itertools.islice(every, reader, None, readers)
-        else:
-            items = read_items(shards[reader::readers], tally.broken_shards, choose)
-        rng = random.Random(f"samples {self.seed} {epoch} {reader}")
-        count = 0
-        for count, item in enumerate(_shuffled(items, self.shuffle, rng), 1):  # noqa: B007
+        few = len(shards) < readers
+        mine = shards if few else shards[reader::readers]
+        items = read_items(source, mine, tally.broken_shards, choose)
+        empty = True
+        for item in itertools.islice(items, reader, None, readers) if few else items:
+            empty = False
             yield item
-        if not count:
+        if empty:
             hint = "fewer workers or ranks, or more samples" if few else "another set of shards"
             raise ValueError(
                 f"Reader {reader} of {readers} found no samples in {shards[0]} and the other "
@@ -138,7 +167,7 @@ class EvalStream(IterableDataset):
 
     def __init__(
         self,
-        urls: str | Sequence[str],
+        data: Data,
         *,
         batch_size: int,
         rank: int = 0,
@@ -146,12 +175,15 @@ class EvalStream(IterableDataset):
         max_bad: float = 0.1,
         clip: ClipRequest | None = None,
     ) -> None:
-        """urls: as `resolve_shards` reads them; with `clip`, a batch holds as many frames."""
-        self.urls = resolve_shards(urls)
+        """data: shards as `resolve_shards` reads them, or sources by name, one after the other.
+
+        clip: a batch holds as many frames, in runs.
+        """
+        self.sources = as_sources(data)
         self.rank, self.world_size = rank, world_size
         self.max_bad, self.clip = max_bad, clip
         self.batch_size = batch_size if clip is None else max(1, batch_size // clip.run)
-        self._length = count_frames(self.urls) if clip is None else self._count_runs()
+        self._length = count_hands(self.sources) if clip is None else self._count_runs()
 
     def __len__(self) -> int:
         """Labelled hands, or runs of clips, over all ranks."""
@@ -161,8 +193,7 @@ class EvalStream(IterableDataset):
         """Batch after batch, for the worker that calls."""
         worker, workers = _worker()
         tally = _Tally(self.max_bad, self.clip)
-        every = read_items(self.urls, tally.broken_shards, self._choose())
-        mine = itertools.islice(every, self.rank, None, self.world_size)
+        mine = itertools.islice(self._every(tally.broken_shards), self.rank, None, self.world_size)
         for number in itertools.count():
             batch = list(itertools.islice(mine, self.batch_size))
             if not batch:
@@ -174,11 +205,13 @@ class EvalStream(IterableDataset):
         if worker == 0 and tally.broken_shards:
             yield tally.take([])
 
-    def _choose(self) -> Choose:
-        return every_hand if self.clip is None else self.clip.evaluation_runs
+    def _every(self, broken: list[SkippedSample]) -> Iterator[Item]:
+        choose = every_hand if self.clip is None else self.clip.evaluation_runs
+        for source in self.sources.values():
+            yield from read_items(source, source.urls, broken, choose)
 
     def _count_runs(self) -> int:
-        return sum(1 for _ in read_items(self.urls, [], self._choose()))
+        return sum(1 for _ in self._every([]))
 
 
 class StreamLoader(DataLoader):

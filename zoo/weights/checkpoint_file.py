@@ -40,6 +40,9 @@ _REAL: dict[tuple[str, str], Any] = {
 # Libraries whose objects describe how a model was trained; they become inert dictionaries.
 _DESCRIPTIONS = ("yacs", "omegaconf", "pytorch_lightning", "lightning", "lightning_fabric")
 
+# Where Accelerate leaves a model in the folder of a state, and where `zoo weights` does.
+_FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+
 
 class UnreadableCheckpoint(ValueError):
     """A file that holds no tensors this program can read without running anything."""
@@ -85,6 +88,30 @@ def read(file: str | Path, *, pickled_config: bool = False) -> dict[str, Any]:
             f"{file}: holds a {type(content).__name__} and no dictionary of tensors."
         )
     return content
+
+
+def weights_file(path: str | Path) -> Path:
+    """The file of weights a path means: itself, or the one in a folder that a program saved.
+
+    Errors: UnreadableCheckpoint for a folder that holds none of the names programs use.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return path
+    for name in _FOLDER_FILES:
+        if (path / name).is_file():
+            return path / name
+    raise UnreadableCheckpoint(
+        f"{path}: a folder without weights; one holds {', '.join(_FOLDER_FILES)}."
+    )
+
+
+def state_of(content: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors by name in what `read` gave, whether they lie at its top or under a key."""
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict):
+        return {}
+    return {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
 
 
 def plain(value: Any) -> Any:

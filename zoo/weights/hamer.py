@@ -16,7 +16,7 @@ from zoo.contracts import NUM_VERTICES, HandAsset
 from zoo.mano import files
 from zoo.mano.topology import OPENPOSE_FROM_MANO, PARENTS, TIP_VERTICES
 from zoo.weights.account import Account, compare
-from zoo.weights.checkpoint_file import plain, read
+from zoo.weights.checkpoint_file import plain, read, state_of
 from zoo.weights.hamer_layout import MANO_SHAPES, Layout
 
 # Published prefix -> ours; the first that fits counts.
@@ -44,6 +44,15 @@ class HamerWeights:
     steps: int  # of the head, IEF_ITERS of the file's own config; 1 as released
     account: Account
 
+    def describe(self) -> str:
+        """The sizes that were read from the weights."""
+        size, query = self.layout, "zero" if self.layout.query_width == 1 else "mean parameters"
+        return (
+            f"backbone of {size.depth} blocks, {size.dim} wide, on crops of "
+            f"{size.image_size[0]} px; head of {size.head_depth} layers, {size.head_dim} wide, "
+            f"query {query}, steps {self.steps}"
+        )
+
 
 def load(file: str | Path, *, pickled_config: bool = False) -> HamerWeights:
     """The weights of a published HaMeR checkpoint, every key accounted for.
@@ -51,10 +60,12 @@ def load(file: str | Path, *, pickled_config: bool = False) -> HamerWeights:
     pickled_config: see `zoo.weights.checkpoint_file.read`.
     Errors: UnreadableCheckpoint, WrongCheckpoint with one report of all that is missing or wrong.
     """
-    content = read(file, pickled_config=pickled_config)
-    state = content.get("state_dict", content)
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    return from_published(tensors, source=str(file), steps=_steps(content))
+    return from_content(read(file, pickled_config=pickled_config), source=str(file))
+
+
+def from_content(content: Mapping[str, Any], *, source: str) -> HamerWeights:
+    """The weights in what `zoo.weights.checkpoint_file.read` gave; errors as `from_published`."""
+    return from_published(state_of(content), source=source, steps=_steps(content))
 
 
 def from_published(
