@@ -1,4 +1,4 @@
-"""Rendered hands, made once for all tests of the roof."""
+"""Rendered hands, made once for all tests that train or build a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SUPPORT = Path(__file__).parents[2] / "support" / "tiny.py"
+SUPPORT = Path(__file__).parents[1] / "support" / "tiny.py"
 
 
 def _support():
