@@ -53,7 +53,8 @@ model = dict(
     ),
     precision="bf16",
 )
-data.update(train=dict(shards=None, batch_size=32, shuffle=4000), num_workers=8)
+data.train.update(batch_size=32, shuffle=4000)
+data.update(num_workers=8)
 augmentation = dict(
     crop=dict(
         type="hand",
@@ -63,6 +64,7 @@ augmentation = dict(
         expand_jitter=0.3,
         shift_jitter=0.02,
         eval_aspect=(192, 256),
+        eval_blur=0.5,
     ),
     view=dict(roll=dict(type="roll", max_degrees=60.0, distribution="normal", probability=0.6)),
     pixels=dict(gain=dict(type="channel_scale", spread=0.2)),

@@ -40,7 +40,8 @@ class Crop(Protocol):
     """Chooses the camera of a crop; `zoo.augment.crop.HandCrop` is one."""
 
     size: tuple[int, int]  # (H, W) px
-    blur: float | None
+    blur: float | None  # in training
+    eval_blur: float | None
 
     def hand_box(self, stored: Tensor, keypoints: Tensor, valid: Tensor) -> Tensor: ...
     def __call__(
@@ -140,7 +141,7 @@ class Preprocess(BaseDataPreprocessor):
             is_left=is_left,
             change=compose(change, to_crop),
             size=self.crop.size,
-            blur=self.crop.blur,
+            blur=self.crop.eval_blur if rng is None else self.crop.blur,
         )
         if rng is not None and self._keeps_shape:
             target = unstretched(target, change.linear)

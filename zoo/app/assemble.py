@@ -22,6 +22,7 @@ from zoo.app import precision as _register_wrapper  # noqa: F401
 from zoo.app.adversarial import AdversarialSteps
 from zoo.app.schedule import schedulers
 from zoo.data.clips import ClipRequest
+from zoo.data.sources import Data
 from zoo.data.streams import EvalStream, StreamLoader, TrainStream
 from zoo.metrics.runner import HandMetrics
 from zoo.model import HandMeshModel
@@ -33,14 +34,14 @@ _CHECKPOINT_DEFAULTS = {"by_epoch": False, "save_last": True, "backend_args": ch
 
 @dataclass(frozen=True)
 class Shards:
-    """The training and validation shards of one run."""
+    """What one run trains on and is measured on: shards of ours, or sources by name."""
 
-    train: list[str]
-    val: list[str]
+    train: Data
+    val: Data
 
 
 def train_loader(
-    config: Mapping[str, Any], shards: list[str], *, steps: int, skip_batches: int = 0
+    config: Mapping[str, Any], shards: Data, *, steps: int, skip_batches: int = 0
 ) -> StreamLoader:
     """Endless shuffled training batches; the first `skip_batches` pass empty and undecoded."""
     data, seed = config["data"], config.get("randomness", {}).get("seed", 0)
@@ -57,7 +58,7 @@ def train_loader(
     return StreamLoader(stream, steps=steps, num_workers=data.get("num_workers", 0))
 
 
-def val_loader(config: Mapping[str, Any], shards: list[str]) -> StreamLoader:
+def val_loader(config: Mapping[str, Any], shards: Data) -> StreamLoader:
     """Every labelled hand of the shards once, in order."""
     stream = EvalStream(
         shards,

@@ -18,6 +18,7 @@ from zoo.app import checkpoints
 from zoo.app.assemble import val_loader
 from zoo.app.hooks import SkippedSamples
 from zoo.contracts import FrameBatch, HandTarget
+from zoo.data.sources import Data
 from zoo.data.streams import StreamLoader
 from zoo.metrics.baseline import MeanBaseline
 from zoo.metrics.bootstrap import mean_interval
@@ -44,8 +45,8 @@ class Evaluation:
 def evaluate(
     config: Mapping[str, Any],
     model: HandMeshModel,
-    val_shards: list[str],
-    train_shards: list[str] | None = None,
+    val_shards: Data,
+    train_shards: Data | None = None,
     *,
     seed: int = 0,
 ) -> Evaluation:
@@ -66,7 +67,7 @@ def evaluate(
             prediction = model(data["inputs"])
             mesh = model.hand.place(prediction)
             target = model.hand.place_target(data["data_samples"])
-            origins.append([(frame.source, frame.key) for frame in batch.frames])
+            origins.append([(frame.source, frame.key) for frame in batch.labelled])
             scores += measure(metrics.values(), mesh, target, origins[-1])
             said += records(prediction, mesh, target)
             targets.append(target)
@@ -83,9 +84,7 @@ def evaluate(
 
 
 @torch.no_grad()
-def train_labels(
-    config: Mapping[str, Any], model: HandMeshModel, shards: list[str]
-) -> list[HandTarget]:
+def train_labels(config: Mapping[str, Any], model: HandMeshModel, shards: Data) -> list[HandTarget]:
     """Labels of the first training hands, as evaluation would present them."""
     loader: StreamLoader = val_loader(config, shards)
     batches: list[FrameBatch] = list(islice(iter(loader), BASELINE_BATCHES))

@@ -17,7 +17,8 @@ from zoo.app.evaluate import evaluate, load_weights
 from zoo.app.results import commit, machine, metrics_table, write_json
 from zoo.app.shards import find_shards
 from zoo.app.sizing import size_of_run
-from zoo.data.shards import count_frames, fingerprint, resolve_shards
+from zoo.data.shards import resolve_shards
+from zoo.data.sources import Data, count_hands, data_fingerprint
 
 
 def measure_checkpoint(
@@ -73,9 +74,7 @@ def with_data_of_run(config: dict[str, Any], checkpoint: Path) -> dict[str, Any]
     return {**config, "data": {**config["data"], "synthetic": trained_on["synthetic"]}}
 
 
-def _facts(
-    config: Mapping[str, Any], checkpoint: Path, step: int, val: list[str]
-) -> dict[str, Any]:
+def _facts(config: Mapping[str, Any], checkpoint: Path, step: int, val: Data) -> dict[str, Any]:
     return {
         "schema": 1,
         "config": config,
@@ -84,5 +83,5 @@ def _facts(
         "seed": at(config, "randomness.seed"),
         "commit": commit(),
         "machine": machine(),
-        "data": {"fingerprint": fingerprint(val), "samples": count_frames(val)},
+        "data": {"fingerprint": data_fingerprint(val), "samples": count_hands(val)},
     }

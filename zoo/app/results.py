@@ -25,7 +25,7 @@ from zoo.app.assemble import Shards, val_loader
 from zoo.app.curves import draw_curves
 from zoo.app.evaluate import Evaluation, evaluate, load_weights, save_predictions
 from zoo.contracts import FrameBatch
-from zoo.data.shards import count_frames, fingerprint
+from zoo.data.sources import count_hands, data_fingerprint
 from zoo.inference.sheet import overlay_sheet, write_sheet
 from zoo.model import HandMeshModel
 
@@ -123,9 +123,9 @@ def run_record(
 
 def _data_record(shards: Shards) -> dict[str, Any]:
     return {
-        "fingerprint": fingerprint([*shards.train, *shards.val]),
-        "samples": count_frames(shards.train),
-        "val_samples": count_frames(shards.val),
+        "fingerprint": data_fingerprint(shards.train, shards.val),
+        "samples": count_hands(shards.train),
+        "val_samples": count_hands(shards.val),
     }
 
 

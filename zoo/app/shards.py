@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from registry.build import build_sources
 from registry.layout import at
 from zoo.app.assemble import Shards
 from zoo.data.shards import resolve_shards
@@ -29,27 +30,35 @@ def cache_folder() -> Path:
 def find_shards(
     config: Mapping[str, Any], data: str | None, val_data: str | None, console: Console
 ) -> Shards:
-    """Training and validation shards: those asked for, those configured, or rendered ones.
+    """Training and validation data: those asked for, those configured, or rendered ones.
 
-    data: what --data said; a folder with `train` and `val` inside means both. Without val_data
-    and a `val` folder the training shards are also measured on, and that is said.
+    data: what --data said; a folder with `train` and `val` inside means both. Where neither is
+    said, the config's `sources` come before its `shards`. Without val_data, a `val` folder or
+    validation sources, the training data are also measured on, and that is said.
     """
-    named = data or at(config, "data.train.shards")
-    if named is None:
+    train, val = data, val_data
+    if data is None:
+        train = build_sources(config, "data.train.sources") or at(config, "data.train.shards")
+        val = val or build_sources(config, "data.val.sources")
+    val = val or at(config, "data.val.shards")
+    if train is None:
         folder = embedded(config, console)
-        train, val = folder / "train", folder / "val"
-    else:
-        folder = Path(os.path.expanduser(named))
-        train, val = named, val_data or at(config, "data.val.shards")
-        if (folder / "train").is_dir():
-            train, val = folder / "train", val or folder / "val"
-        if val is None or (isinstance(val, Path) and not val.is_dir()):
-            console.print(
-                f"[yellow]note:[/] no validation shards were named (--val-data), so the model is "
-                f"measured on what it trains on: {train}"
-            )
-            val = train
-    return Shards(resolve_shards(train), resolve_shards(val))
+        train, val = folder / "train", val or folder / "val"
+    elif isinstance(train, str) and (Path(train).expanduser() / "train").is_dir():
+        folder = Path(train).expanduser()
+        train = folder / "train"
+        val = val or (folder / "val" if (folder / "val").is_dir() else None)
+    if val is None:
+        console.print(
+            f"[yellow]note:[/] no validation shards were named (--val-data), so the model is "
+            f"measured on what it trains on: {_named(train)}"
+        )
+        val = train
+    return Shards(*(x if isinstance(x, Mapping) else resolve_shards(x) for x in (train, val)))
+
+
+def _named(data: Any) -> str:
+    return ", ".join(data) if isinstance(data, Mapping) else str(data)
 
 
 def embedded(config: Mapping[str, Any], console: Console) -> Path:

@@ -38,7 +38,8 @@ def choose_size(config: Mapping[str, Any], asked: str, data: str | None) -> Chos
     pretrained = at(config, "model.backbone.pretrained")
     if pretrained is not None and not weights_at_hand(pretrained):
         missing.append(f"no weights of {pretrained} here")
-    if data is None and at(config, "data.train.shards") is None:
+    configured = at(config, "data.train.shards") or at(config, "data.train.sources")
+    if data is None and not configured:
         missing.append("no shards (--data)")
     if missing:
         return ChosenSize("tiny", "auto: " + ", ".join(missing))

@@ -33,6 +33,7 @@ class HandCrop:
         eval_aspect: (w, h); outside training the hand box is first widened to this shape
             (HaMeR: (192, 256)); None leaves it.
         blur: smoothing before shrinking, see `zoo.geometry.view.warp_to_crop`; None for none.
+        eval_blur: the same outside training alone (HaMeR's demo: 0.5); None takes `blur`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class HandCrop:
         min_keypoints: int = 3,
         eval_aspect: tuple[float, float] | None = None,
         blur: float | None = None,
+        eval_blur: float | None = None,
     ) -> None:
         if box not in ("keypoints", "stored"):
             raise ValueError(f"crop.box is 'keypoints' or 'stored', not {box!r}")
@@ -60,6 +62,7 @@ class HandCrop:
         self.expand, self.box = expand, box
         self.expand_jitter, self.shift_jitter = expand_jitter, shift_jitter
         self.min_keypoints, self.eval_aspect, self.blur = min_keypoints, eval_aspect, blur
+        self.eval_blur = blur if eval_blur is None else eval_blur
 
     def hand_box(self, stored: Tensor, keypoints: Tensor, valid: Tensor) -> Tensor:
         """The box a training crop is measured from.
