@@ -1,0 +1,293 @@
+"""Laws of labels: joints, keypoints, MANO parameters and sides tell of one and the same hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from benchmarks.probe import ProbeResult, Unrunnable
+from benchmarks.probes.hypotheses import (
+    RIGHT_ORDER,
+    Hypothesis,
+    explained,
+    joint_layouts,
+    keypoint_hypotheses,
+    pose_hypotheses,
+)
+from benchmarks.probes.truth import hand_of
+from benchmarks.subject import Subject
+from zoo.contracts import Finding, HandTarget
+from zoo.geometry.alignment import align
+from zoo.mano.topology import BONES, mirror_points
+
+SEEN_HANDS = 16
+PIXELS, BOX_SHARE = 0.5, 0.01  # px, and share of the hand box for labels that were clicked
+EXACT_MM, FITTED_MM = 1.0, 10.0  # rendered labels; published fits differ from joints by 5 mm
+SHORTEST, LONGEST = 0.01, 0.12  # m, a child's finger tip and a large palm
+DECISIVE = 0.8  # errors of the two sides closer than this tell nothing of the side
+ORDER_MARGIN = 0.6  # another order must fit the hand this much better to be believed
+MM = 1000.0
+_PARENT, _CHILD = (torch.tensor(ends) for ends in zip(*BONES, strict=True))
+
+Stage = Literal["stored", "seen"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """Labels of some hands with the cameras they are in, and who has to answer for them."""
+
+    path: str
+    target: HandTarget
+    intrinsics: Tensor  # (B, 3, 3) px
+    is_left: Tensor  # (B,) hands the labels show as left ones
+    box: Tensor  # (B, 4) px
+
+
+def labels_of(subject: Subject) -> Iterator[Labelled]:
+    """The labels as they are stored, then as the network's losses see them outside training."""
+    frames = subject.frames.frames
+    names = [f.name for f in dataclasses.fields(HandTarget) if not f.name.startswith("vertices")]
+    stacked = {n: torch.stack([getattr(f.label, n).float() for f in frames]) for n in names}
+    yield Labelled(
+        "data",
+        HandTarget(**stacked),
+        torch.stack([frame.intrinsics for frame in frames]).float(),
+        torch.tensor([frame.is_left for frame in frames]),
+        torch.stack([frame.hand_box for frame in frames]).float(),
+    )
+    view, target = subject.batch(min(SEEN_HANDS, len(frames)), training=False)
+    nobody = torch.zeros_like(view.is_left)
+    yield Labelled("augmentation", target, view.intrinsics, nobody, view.hand_box)
+
+
+class Projection:
+    """Keypoints lie where the camera sees the joints."""
+
+    id: ClassVar[str] = "label.projection"
+    family: ClassVar[str] = "label"
+    law: ClassVar[str] = "Joints seen by the labelled camera are the labelled keypoints."
+    see: ClassVar[str] = "docs/probes.md#label-projection"
+
+    def __call__(self, subject: Subject) -> ProbeResult:
+        evidence: dict[str, float] = {}
+        for labels in labels_of(subject):
+            target = labels.target
+            valid = (target.joints_valid > 0) & (target.keypoints_valid > 0)
+            valid &= (target.has_intrinsics > 0)[:, None]
+            if not valid.any():
+                raise Unrunnable("no hand has joints, keypoints and a measured camera")
+            side = (labels.box[:, 2:] - labels.box[:, :2]).amax(-1, keepdim=True)
+            limit = torch.full_like(side, PIXELS)
+            if not subject.synthetic:
+                limit = limit.maximum(BOX_SHARE * side)
+            ways = keypoint_hypotheses(target.joints, labels.intrinsics, labels.box)
+            errors = {
+                way.name: torch.linalg.vector_norm(way.points - target.keypoints, dim=-1)
+                for way in ways
+            }
+            over = (errors["as it is"] / limit)[valid].nan_to_num(1e9, 1e9)
+            error = float(errors["as it is"][valid].nan_to_num(1e9, 1e9).mean())
+            evidence[f"{labels.path} px"] = error
+            if float((over > 1).float().mean()) > 0.05:
+                means = {name: float(e[valid].nan_to_num(1e9).mean()) for name, e in errors.items()}
+                return ProbeResult((self._finding(labels.path, error, means, ways),), evidence)
+        return ProbeResult((), evidence)
+
+    def _finding(
+        self, path: str, error: float, means: Mapping[str, float], ways: list[Hypothesis]
+    ) -> Finding:
+        why = explained(means, ways)
+        return Finding(
+            id=f"{self.id}/apart",
+            severity="error",
+            path=path,
+            message=f"Keypoints are {error:.3g} px from where the camera sees the joints{why}.",
+            evidence={"px": error, "limit_px": PIXELS, "why": why or "unknown", "priority": 0},
+        )
+
+
+class PosedJoints:
+    """MANO labels pose the labelled joints."""
+
+    id: ClassVar[str] = "label.fk"
+    family: ClassVar[str] = "label"
+    law: ClassVar[str] = "The model's hand posed by labelled parameters has the labelled joints."
+    see: ClassVar[str] = "docs/probes.md#label-fk"
+
+    def __call__(self, subject: Subject) -> ProbeResult:
+        hand, evidence = hand_of(subject), {}
+        for labels in labels_of(subject):
+            chosen = (labels.target.has_mano > 0) & (labels.target.joints_valid > 0).all(-1)
+            if not chosen.any():
+                raise Unrunnable("no hand has MANO parameters and all joints")
+            target = labels.target.map(lambda tensor, chosen=chosen: tensor[chosen])
+            left = labels.is_left[chosen]
+            joints = from_wrist(target.joints)
+            ways = pose_hypotheses(hand, target.rotmats, target.betas, left)
+            means = {
+                way.name: MM * float((from_wrist(way.points) - joints).norm(dim=-1).mean())
+                for way in ways
+            }
+            error = means["as it is"]
+            evidence[f"{labels.path} mm"] = error
+            limit = EXACT_MM if subject.synthetic else FITTED_MM
+            if not error <= limit:
+                why = explained(means, ways)
+                finding = Finding(
+                    id=f"{self.id}/apart",
+                    severity="error",
+                    path=labels.path,
+                    message=f"The labelled MANO parameters pose joints {error:.3g} mm from the "
+                    f"labelled ones{why}.",
+                    evidence={"mm": error, "limit_mm": limit, "why": why or "unknown"},
+                )
+                return ProbeResult((finding,), evidence)
+        return ProbeResult((), evidence)
+
+
+class Units:
+    """Bones have the length of bones, in metres."""
+
+    id: ClassVar[str] = "label.units"
+    family: ClassVar[str] = "label"
+    law: ClassVar[str] = "Every bone is 1 to 12 cm long, in metres."
+    see: ClassVar[str] = "docs/probes.md#label-units"
+
+    def __call__(self, subject: Subject) -> ProbeResult:
+        evidence: dict[str, Any] = {}
+        for labels in labels_of(subject):
+            lengths = bone_lengths(labels.target)
+            if lengths.isnan().all():
+                raise Unrunnable("no two joints of a bone are labelled")
+            typical = float(lengths.nanmedian())
+            known = lengths[~lengths.isnan()]
+            odd = float(((known < SHORTEST) | (known > LONGEST)).float().mean())
+            evidence |= {f"{labels.path} median bone m": typical, f"{labels.path} odd": odd}
+            if odd > 0.02:
+                guess = _unit_of(typical)
+                finding = Finding(
+                    id=f"{self.id}/bones",
+                    severity="error",
+                    path=labels.path,
+                    message=f"{odd:.0%} of the bones are shorter than 1 cm or longer than 12 cm; "
+                    f"the median bone is {typical:.4g} long{guess}.",
+                    evidence={"odd": odd, "median_bone": typical, "priority": 0},
+                )
+                return ProbeResult((finding,), evidence)
+        return ProbeResult((), evidence)
+
+
+class Order:
+    """Joints are listed in OpenPose's order."""
+
+    id: ClassVar[str] = "label.order"
+    family: ClassVar[str] = "label"
+    law: ClassVar[str] = "No other order of the joints looks more like a hand."
+    see: ClassVar[str] = "docs/probes.md#label-order"
+
+    def __call__(self, subject: Subject) -> ProbeResult:
+        hand, evidence = hand_of(subject), {}
+        _, mean = hand(hand.mean_pose_rotmats()[None], torch.zeros(1, 10))
+        template = torch.cdist(mean, mean)[0]
+        for labels in labels_of(subject):
+            whole = (labels.target.joints_valid > 0).all(-1)
+            if not whole.any():
+                raise Unrunnable("no hand has all joints labelled")
+            joints = labels.target.joints[whole]
+            distances = torch.cdist(joints, joints).mean(0)
+            costs = {
+                name: float(_misfit(distances[order][:, order], template))
+                for name, order in joint_layouts()
+            }
+            best = min(costs, key=costs.__getitem__)
+            ratio = costs[best] / max(costs[RIGHT_ORDER], 1e-12)
+            evidence[f"{labels.path} cost ratio"] = ratio
+            if ratio < ORDER_MARGIN:
+                finding = Finding(
+                    id=f"{self.id}/permuted",
+                    severity="error",
+                    path=labels.path,
+                    message=f"Read as '{best}' the joints fit a hand {1 / max(ratio, 1e-6):.2g} "
+                    "times better than in OpenPose's order.",
+                    evidence={"ratio": ratio, "order": best, "priority": 0},
+                )
+                return ProbeResult((finding,), evidence)
+        return ProbeResult((), evidence)
+
+
+class Sides:
+    """Hands said to be left are left, and preprocessing shows right ones alone."""
+
+    id: ClassVar[str] = "label.side"
+    family: ClassVar[str] = "label"
+    law: ClassVar[str] = "Joints look like the hand of the side they are labelled with."
+    see: ClassVar[str] = "docs/probes.md#label-side"
+
+    def __call__(self, subject: Subject) -> ProbeResult:
+        hand, evidence = hand_of(subject), {}
+        _, mean = hand(hand.mean_pose_rotmats()[None], torch.zeros(1, 10))
+        for labels in labels_of(subject):
+            target = labels.target
+            whole = (target.joints_valid > 0).all(-1)
+            if not whole.any():
+                raise Unrunnable("no hand has all joints labelled")
+            joints, left = target.joints[whole], labels.is_left[whole]
+            errors = [
+                (align(side.expand_as(joints), joints, scale=True, rotate=True) - joints)
+                .norm(dim=-1)
+                .mean(-1)
+                for side in (mean, mirror_points(mean))
+            ]
+            right_error = torch.where(left, errors[1], errors[0])
+            wrong_error = torch.where(left, errors[0], errors[1])
+            decisive = torch.minimum(*errors) < DECISIVE * torch.maximum(*errors)
+            wrong = (wrong_error < right_error) & decisive
+            count = int(decisive.sum())
+            share = float(wrong.sum()) / max(count, 1)
+            evidence |= {f"{labels.path} decisive": count, f"{labels.path} wrong": share}
+            if count >= 3 and share > 0.2:
+                where = "as stored" if labels.path == "data" else "after preprocessing"
+                finding = Finding(
+                    id=f"{self.id}/mirrored",
+                    severity="error",
+                    path=labels.path,
+                    message=f"{where}: {share:.0%} of the {count} hands whose posture tells it "
+                    "are hands of the other side; an axis is mirrored, or the side is wrong.",
+                    evidence={"wrong": share, "decisive": count, "priority": 0},
+                )
+                return ProbeResult((finding,), evidence)
+        return ProbeResult((), evidence)
+
+
+def from_wrist(joints: Tensor) -> Tensor:
+    """Joints minus each hand's own wrist.
+
+    joints: (B, 21, 3) m.
+    """
+    return joints - joints[:, :1]
+
+
+def bone_lengths(target: HandTarget) -> Tensor:
+    """(B, 20) in the labels' unit, NaN where an end is not labelled."""
+    both = (target.joints_valid[:, _PARENT] > 0) & (target.joints_valid[:, _CHILD] > 0)
+    lengths = (target.joints[:, _CHILD] - target.joints[:, _PARENT]).norm(dim=-1)
+    return torch.where(both, lengths, torch.nan)
+
+
+def _unit_of(typical: float) -> str:
+    if not 0 < typical < 1e9:
+        return ", so the joints are all in one place"
+    for unit, factor in (("millimetres", 1000.0), ("centimetres", 100.0)):
+        if 0.02 < typical / factor < 0.06:
+            return f", as it would be in {unit}"
+    return ""
+
+
+def _misfit(distances: Tensor, template: Tensor) -> Tensor:
+    """How unlike a hand's the distances between joints are, whatever its size."""
+    scale = (distances * template).sum() / distances.square().sum().clamp(min=1e-12)
+    return (scale * distances - template).abs().sum()
