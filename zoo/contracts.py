@@ -8,51 +8,20 @@ hand. Joints are in OpenPose's order of 21, rotations in MANO's order of 16.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Generator, Tensor
 
+from zoo.geometry.record import Record
+
 NUM_JOINTS, NUM_ROTATIONS, NUM_VERTICES, NUM_BETAS = 21, 16, 778, 10
 
 
-class _Record:
-    """A frozen dataclass of tensors that can move between devices; its length is B."""
-
-    def __len__(self) -> int:
-        return len(getattr(self, dataclasses.fields(self)[0].name))
-
-    def map(self, change) -> Self:
-        """The same record with `change` applied to every tensor, nested records included."""
-        return dataclasses.replace(
-            self, **{f.name: _map(getattr(self, f.name), change) for f in dataclasses.fields(self)}
-        )
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Every tensor moved as by `torch.Tensor.to`."""
-        return self.map(lambda tensor: tensor.to(*args, **kwargs))
-
-    def detach(self) -> Self:
-        return self.map(Tensor.detach)
-
-
-def _map(value: Any, change) -> Any:
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, _Record):
-        return value.map(change)
-    if isinstance(value, Mapping):
-        return {key: _map(item, change) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_map(item, change) for item in value)
-    return value
-
-
 @dataclass(frozen=True)
-class CropView(_Record):
+class CropView(Record):
     """Everything a network may see: mmengine's `inputs`."""
 
     images: Tensor  # (B, 3, H, W) RGB in [0, 1]; each backbone normalises for itself
@@ -68,7 +37,7 @@ class CropView(_Record):
 
 
 @dataclass(frozen=True)
-class ClipView(_Record):
+class ClipView(Record):
     """Crops of T consecutive frames of each hand (Stage 2); a single frame never needs it."""
 
     frames: CropView  # B*T crops, clip-major; fewer where clips that overlap share frames
@@ -80,10 +49,13 @@ class ClipView(_Record):
 
 
 @dataclass(frozen=True)
-class HandTarget(_Record):
-    """Everything losses and metrics may see (mmengine's `data_samples`), of a clip's LAST frame."""
+class HandTarget(Record):
+    """Everything losses and metrics may see: mmengine's `data_samples`.
 
-    # A label that is not valid holds zeros; it is read through its validity alone.
+    For a clip these are the LAST frame's. A label that is not valid holds zeros and must never be
+    read except through its validity.
+    """
+
     rotmats: Tensor  # (B, K, 3, 3) absolute, rotmats[:, 0] turns the hand into the camera frame
     betas: Tensor  # (B, 10)
     has_mano: Tensor  # (B,) 1 where rotmats and betas are labelled
@@ -129,19 +101,29 @@ class FrameBatch:
     runs: Tensor | None = None  # of clips: (N,) int64, the film each frame is from
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.labelled)
+
+    @property
+    def labelled(self) -> tuple[Frame, ...]:
+        """The hands that are answered and judged: every frame, or the last one of every clip."""
+        if self.rows is None:
+            return self.frames
+        return tuple(self.frames[row] for row in self.rows[:, -1].tolist())
 
 
 @dataclass(frozen=True)
-class ViewChange(_Record):
-    """X' = linear X seen by a new camera K'; the picture moves by the homography K' L K^-1."""
+class ViewChange(Record):
+    """A change of view, X' = linear X seen by a camera with the new intrinsics.
+
+    The picture moves by the homography K' L K^-1, points by L, orientation by L's rotation part.
+    """
 
     linear: Tensor  # (B, 3, 3) on camera-frame points
     intrinsics: Tensor  # (B, 3, 3) px, the new camera
 
 
 @dataclass(frozen=True)
-class CameraPose(_Record):
+class CameraPose(Record):
     """Where a head puts the hand, and the camera it reasoned in."""
 
     position: Tensor  # (B, 3) m, where the anchor stands in the camera frame
@@ -150,7 +132,7 @@ class CameraPose(_Record):
 
 
 @dataclass(frozen=True)
-class Prediction(_Record):
+class Prediction(Record):
     """A hand in MANO's parameters and its place in the camera."""
 
     rotmats: Tensor  # (B, K, 3, 3) absolute
@@ -161,7 +143,7 @@ class Prediction(_Record):
 
 
 @dataclass(frozen=True)
-class HandMesh(_Record):
+class HandMesh(Record):
     """The posed surface of a prediction or of a label."""
 
     vertices: Tensor  # (B, V, 3) m, camera
@@ -170,7 +152,7 @@ class HandMesh(_Record):
 
 
 @dataclass(frozen=True)
-class HandQuery(_Record):
+class HandQuery(Record):
     """What a head knows of each hand before it reads it out; a temporal part refines `token`."""
 
     token: Tensor  # (B, D)
@@ -178,7 +160,7 @@ class HandQuery(_Record):
 
 
 @dataclass(frozen=True)
-class CameraReading(_Record):
+class CameraReading(Record):
     """What a camera read-out says: the numbers that re-enter the IEF query, and their meaning."""
 
     values: Tensor  # (B, num_values) the read-out's own unit, of order one
@@ -227,7 +209,8 @@ class Temporal(Protocol):
 class CameraReadout(Protocol):
     """How a decoded token becomes a place in space.
 
-    Plain numbers are added to `estimate`, the last IEF step's; a distribution (heat map) is not.
+    A read-out of plain numbers adds its answer to `estimate`, the values of the previous IEF step;
+    one with a distribution of its own (heat maps) ignores it, for the query already held it.
     """
 
     provides: frozenset[str]

@@ -91,7 +91,7 @@ def _origins(data_batch: Any, num_records: int) -> list[tuple[str, str]]:
             f"HandMetrics got {num_records} records for a batch of {len(data_batch)} hands; the "
             "model has to return one record a hand, in order."
         )
-    return [(frame.source, frame.key) for frame in data_batch.frames]
+    return [(frame.source, frame.key) for frame in data_batch.labelled]
 
 
 def _without_padding(
