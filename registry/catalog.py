@@ -8,6 +8,10 @@ backbones = Slot(
     "backbone",
     {
         "dinov2": "zoo.backbones.dinov2:Dinov2",
+        "dinov3": "zoo.backbones.dinov3:Dinov3",
+        "swinv2": "zoo.backbones.swinv2:Swinv2",
+        "timm_any": "zoo.backbones.timm_any:TimmViT",
+        "vit_mae": "zoo.backbones.vit_mae:ViTMAE",
         "vitpose": "zoo.backbones.vitpose:ViTPose",
     },
     protocol="zoo.contracts:Backbone",
@@ -16,6 +20,8 @@ necks = Slot(
     "neck",
     {
         "ray_attention": "zoo.necks.ray_attention:RayAttention",
+        "ray_bias": "zoo.necks.ray_bias:RayBias",
+        "layer_fusion": "zoo.necks.layer_fusion:LayerFusion",
     },
     protocol="zoo.contracts:Neck",
 )

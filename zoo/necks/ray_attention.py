@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.contracts import CropView
 from zoo.layers.decoder import TransformerDecoder
+from zoo.necks.rays import ray_grid
 
 
 class RayAttention(nn.Module):
@@ -70,18 +71,7 @@ class RayAttention(nn.Module):
         returns: (B, num_samples^2, 4 or 2) x and y of the unit ray, then its place in the crop
         as fractions of its width and height; fp32.
         """
-        height, width = view.crop_size
-        intrinsics = view.intrinsics.float()
-        steps = torch.arange(self.num_samples, device=intrinsics.device)
-        fraction = (steps + 0.5) / self.num_samples
-        # As in CS-ViT2 the crop is the square [0, width] x [0, height], not its pixels' outline.
-        place = torch.cartesian_prod(fraction, fraction)
-        pixels = place * place.new_tensor((width, height))
-        focal = intrinsics[:, None, (0, 1), (0, 1)]
-        slope = (pixels - intrinsics[:, None, :2, 2]) / focal
-        ray = slope / torch.linalg.vector_norm(
-            torch.cat((slope, torch.ones_like(slope[..., :1])), dim=-1), dim=-1, keepdim=True
-        )
+        ray, place = ray_grid(view, self.num_samples)
         return torch.cat((ray, place.expand(len(ray), -1, -1)), dim=-1) if self.uv else ray
 
     def set_dropout(self, p: float) -> None:
