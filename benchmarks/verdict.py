@@ -18,7 +18,7 @@ Report = dict[str, Any]
 SEVERITY = {"error": 8.0, "warning": 4.0, "info": 0.5}
 ALONE, SHARED = 2.0, 0.25  # found on the first subject only; found on one that learns as well
 DIFFERS = {"P0": 3.0, "P1": 2.0, "P2": 1.25}  # the finding stands where the two subjects differ
-DIFFERENCE = {"P0": 40.0, "P1": 1.0}  # a difference by itself, as the analysis ranks it
+DIFFERENCE = {"P0": 40.0}  # a difference by itself, as the analysis ranks it
 NAMED = 2.0  # a probe that calls its own finding a first cause
 MOST_CAUSES = 8
 
@@ -88,8 +88,8 @@ def complete(
     return whole
 
 
-def count(report: Report) -> dict[str, dict[str, int]]:
-    """How many probes ran and what they found, by subject: put it into the report as "counts"."""
+def count(report: Report) -> dict[str, Any]:
+    """How many probes ran and what they found, by subject, and how many differences there are."""
     counts = {}
     for subject in report["subjects"]:
         name = subject["name"]
@@ -101,7 +101,12 @@ def count(report: Report) -> dict[str, dict[str, int]]:
             "crashed": probes.count("crashed"),
             **{severity: found.count(severity) for severity in SEVERITY},
         }
-    return counts
+    decisive = [c for c in report["differences"] if c.get("priority") == "P0"]
+    return {
+        "subjects": counts,
+        "differences": len(report["differences"]),
+        "decisive": len(decisive),
+    }
 
 
 def rank_findings(report: Report) -> list[dict[str, Any]]:
@@ -211,46 +216,43 @@ def _fix(change: Mapping[str, Any]) -> tuple[str, ...]:
 def _tally(report: Report) -> Sentence:
     parts, numbers = [], []
     for subject in report["subjects"]:
-        name, at = subject["name"], f"/counts/{_escaped(subject['name'])}"
-        counted = report["counts"][name]
-        errors, warnings = counted["error"], counted["warning"]
-        if errors or warnings:
-            parts.append(
-                f"{name} has {_plural(errors, 'error')} and {_plural(warnings, 'warning')}"
-            )
-        else:
-            parts.append(f"{name} keeps every law that could be tested")
-        parts[-1] += f" ({counted['passed']} of {_plural(counted['probes'], 'probe')} passed"
-        wanted = ["error", "warning"] if errors or warnings else []
-        wanted += ["passed", "probes"]
-        for status in ("skipped", "crashed"):
-            if counted[status]:
-                parts[-1] += f", {counted[status]} {status}"
-                wanted.append(status)
-        parts[-1] += ")"
+        name, at = subject["name"], f"/counts/subjects/{_escaped(subject['name'])}"
+        counted = report["counts"]["subjects"][name]
+        found = [kind for kind in ("error", "warning") if counted[kind]]
+        told = " and ".join(_plural(counted[kind], kind) for kind in found)
+        parts.append(f"{name} has {told}" if found else f"{name} keeps every law that was tested")
+        left_out = [status for status in ("skipped", "crashed") if counted[status]]
+        extra = "".join(f", {counted[status]} {status}" for status in left_out)
+        parts[-1] += (
+            f" ({counted['passed']} of {_plural(counted['probes'], 'probe')} passed{extra})"
+        )
+        wanted = (*found, "passed", "probes", *left_out)
         numbers += [Number(f"{at}/{key}", counted[key]) for key in wanted]
     return Sentence("; ".join(parts) + ".", tuple(numbers))
 
 
 def _reasons(report: Report, causes: Sequence[Cause]) -> list[Sentence]:
     first = _first(report)
-    if not causes:
-        return []
-    broken = [cause for cause in causes if cause.severity != "difference"]
-    named = causes[:4]
-    lead = (
-        f"The first things to look at in {first}: "
-        if not broken
-        else (f"What most likely keeps {first} from learning: ")
-    )
-    where = ", ".join(_label(cause) for cause in named)
-    numbers = tuple(number for cause in named for number in cause.numbers)
-    sentences = [Sentence(f"{lead}{where}.", numbers)]
+    sentences = []
+    if named := [cause for cause in causes if cause.severity != "difference"][:4]:
+        where = ", ".join(dict.fromkeys(cause.path for cause in named))
+        numbers = tuple(number for cause in named for number in cause.numbers)
+        sentences.append(Sentence(f"Most suspicious in {first}, in this order: {where}.", numbers))
+    if len(report["subjects"]) > 1 and report["differences"]:
+        sentences.append(_compared(report))
     return sentences
 
 
-def _label(cause: Cause) -> str:
-    return cause.path
+def _compared(report: Report) -> Sentence:
+    other = report["subjects"][1]["name"]
+    decisive = [c for c in report["differences"] if c.get("priority") == "P0"]
+    total = len(report["differences"])
+    numbers = [Number("/counts/differences", total), Number("/counts/decisive", len(decisive))]
+    text = f"Of {_plural(total, 'difference')} to {other}, {len(decisive)} "
+    text += "is one that decides" if len(decisive) == 1 else "are ones that decide"
+    text += " whether a model learns (P0)"
+    text += f": {', '.join(c['path'] for c in decisive)}." if decisive else "."
+    return Sentence(text, tuple(numbers))
 
 
 def _priority_at(path: str, report: Report) -> str | None:

@@ -42,7 +42,6 @@ def build_model(config: Mapping[str, Any]) -> HandMeshModel:
     seed = config.get("randomness", {}).get("seed", 0)
     torch.manual_seed(seed)
     parts = build_model_parts(config)
-    preprocess = build_preprocess_parts(config, image_size=parts.backbone.image_size)
     model = config["model"]
     return HandMeshModel(
         hand=parts.hand,
@@ -55,10 +54,21 @@ def build_model(config: Mapping[str, Any]) -> HandMeshModel:
         supervise_earlier=model.get("supervise_earlier", 0.0),
         detach_betas=model.get("detach_betas", False),
         frozen=model.get("frozen", ()),
-        data_preprocessor=Preprocess(
-            crop=preprocess.crop,
-            view_augmentations=preprocess.view_augmentations,
-            pixel_augmentations=preprocess.pixel_augmentations,
-            seed=seed,
-        ),
+        data_preprocessor=build_preprocess(config, image_size=parts.backbone.image_size, seed=seed),
+    )
+
+
+def build_preprocess(
+    config: Mapping[str, Any], *, image_size: tuple[int, int], seed: int
+) -> Preprocess:
+    """The crop and the augmentations of a config for a network that wants crops of that size.
+
+    image_size: (H, W) px. seed: of everything the augmentations draw.
+    """
+    parts = build_preprocess_parts(config, image_size=image_size)
+    return Preprocess(
+        crop=parts.crop,
+        view_augmentations=parts.view_augmentations,
+        pixel_augmentations=parts.pixel_augmentations,
+        seed=seed,
     )

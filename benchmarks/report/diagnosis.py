@@ -44,6 +44,7 @@ def render(
         subjects=names,
         lead=f"{report['environment'].get('made', '')}",
         top=wording.verdict(report),
+        top_link="verdict",
         sections=sections,
         scripts=scripts,
     )

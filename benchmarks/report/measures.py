@@ -57,8 +57,8 @@ def scales(report: Report) -> Section:
             )
         )
     lead = (
-        "Least, median and greatest over a batch. The ratio compares median sizes; a unit mixed "
-        "up shows as 1000, a normalisation as the crop's width."
+        "Least, median and greatest over a batch. The ratio compares the greatest sizes; a unit "
+        "mixed up shows as 1000, a normalisation as the crop's width."
     )
     body = blocks.tabs("Whose scales", tables, id="scales-of") if tables else _none_shown()
     return Section("scales", "Scales and units", body, lead)
@@ -113,21 +113,22 @@ def evidence(report: Report, subject: str, probe: str, key: str) -> Any:
 def _heat_map(report: Report, name: str, matrix: Mapping[str, Mapping[str, float]]) -> Markup:
     columns = list(dict.fromkeys(part for row in matrix.values() for part in row))
     shares = evidence(report, name, "gradient.share", "shares") or {}
+    dead = evidence(report, name, "gradient.reach", "dead") or ()
     sizes = [_float(value) for row in matrix.values() for value in row.values()]
     largest = max((size for size in sizes if math.isfinite(size)), default=0.0)
     rows = {}
     for term, row in matrix.items():
         cells = [_gradient_cell(_float(row.get(part, 0.0)), largest) for part in columns]
         if shares:
-            cells.append(_share_cell(_float(shares.get(term, 0.0))))
+            cells.append(_share_cell(_float(shares.get(term, 0.0)), term in dead))
         rows[term.removeprefix("loss_")] = cells
     heads = [part.removeprefix("model.") for part in columns] + ["share"] * bool(shares)
     return blocks.heat_table(heads, rows, caption=name, corner="loss term")
 
 
-def _share_cell(share: float) -> blocks.Heat:
+def _share_cell(share: float, dead: bool) -> blocks.Heat:
     text = f"{share:.1%}" if share >= 1e-3 or share == 0 else f"{share:.0e}"
-    return blocks.Heat(text, share, "flag" if share < DEAD else "")
+    return blocks.Heat(text, share, "flag" if dead or 0 < share < DEAD else "")
 
 
 def _gradient_cell(value: float, largest: float) -> blocks.Heat:

@@ -65,6 +65,7 @@ def render(
     subjects: Sequence[str] = (),
     lead: str = "",
     top: Markup | None = None,
+    top_link: str = "",
     facts: Mapping[str, str] | None = None,
     scripts: Sequence[str] = (),
 ) -> str:
@@ -72,6 +73,7 @@ def render(
 
     kind: the small line over the title, such as the command's name.
     top: what stands between title and first section, such as a verdict.
+    top_link: the id of an element in it, if the contents are to begin with it.
     facts: the small print at the end (versions, machine, seed), in the order given.
     scripts: JavaScript sources that only this page needs, such as the 3D viewer's.
     Raises ValueError for more subjects than there are colours, or two sections of one id.
@@ -88,6 +90,7 @@ def render(
         subjects=subjects,
         lead=lead,
         top=top or "",
+        top_link=top_link,
         sections=sections,
         facts=facts or {},
         style=_source(templates, "style.css"),

@@ -31,13 +31,18 @@ def tallies(report: Report) -> Markup:
     """What each subject's probes came to."""
     words = (("error", "errors"), ("warning", "warnings"), ("passed", "passed"))
     words += (("skipped", "skipped"), ("crashed", "crashed"))
+    counted = report["counts"]["subjects"]
     rows = [
         {
             "name": subject["name"],
             "role": _role(subject, index),
             "colour": blocks.colour(index),
             "counts": [
-                {"kind": kind, "word": word, "count": report["counts"][subject["name"]][kind]}
+                {
+                    "kind": kind,
+                    "word": word,
+                    "count": counted[subject["name"]][kind],
+                }
                 for kind, word in words
             ],
         }

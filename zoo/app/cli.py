@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from zoo.app.cli_data import data_app
+from zoo.app.cli_diagnose import add_diagnose_commands
 from zoo.app.cli_diff import add_diff_commands
 from zoo.app.cli_info import add_info_commands
 from zoo.app.cli_weights import add_weights_commands
@@ -28,6 +29,7 @@ app.add_typer(data_app, name="data")
 add_info_commands(app)
 add_weights_commands(app)
 add_diff_commands(app)
+add_diagnose_commands(app)
 
 
 class Size(StrEnum):

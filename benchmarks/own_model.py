@@ -1,0 +1,148 @@
+"""A model that is not of the zoo, diagnosed like one: a few lines say what goes in and comes out.
+
+    from benchmarks.own_model import hand_of, wrap
+
+    def read(out, view):
+        return hand_of(out["rotmats"], out["betas"], position=out["translation"], view=view)
+
+    subject = wrap(MyModel, read=read, loss=my_loss, crop=(256, 256))
+
+`zoo diagnose my_model.py` reads the name `subject` from such a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.subject import FRAMES, Subject, rendered_frames
+from registry.whole import build_hand, build_preprocess
+from zoo.contracts import CameraPose, CropView, FrameBatch, HandMesh, HandTarget, Prediction
+from zoo.mano.layer import ManoLayer
+
+Read = Callable[[Any, CropView], Prediction]
+Loss = Callable[[Prediction, HandMesh, HandTarget], Mapping[str, Tensor]]
+
+
+class OwnModel(nn.Module):
+    """A user's module behind the face every probe knows."""
+
+    def __init__(
+        self,
+        *,
+        module: nn.Module,
+        read: Read,
+        loss: Loss | None,
+        hand: ManoLayer,
+        data_preprocessor: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.module, self.hand, self.data_preprocessor = module, hand, data_preprocessor
+        self.read, self.loss = read, loss
+
+    def predict_hand(self, inputs: CropView) -> Prediction:
+        """What the module says of every crop, as the zoo says it.
+
+        Raises ValueError where `read` gives something of another shape.
+        """
+        prediction = self.read(self.module(inputs.images), inputs)
+        batch = len(inputs)
+        expected = {
+            "rotmats": (prediction.rotmats, (batch, 16, 3, 3)),
+            "betas": (prediction.betas, (batch, 10)),
+            "camera.position": (prediction.camera.position, (batch, 3)),
+        }
+        for name, (tensor, shape) in expected.items():
+            if tuple(tensor.shape) != shape:
+                raise ValueError(
+                    f"read: {name} has the shape {tuple(tensor.shape)}; for {batch} crops it has "
+                    f"to be {shape}."
+                )
+        return prediction
+
+    def loss_terms(self, prediction: Prediction, target: HandTarget) -> dict[str, Tensor]:
+        """The user's weighted terms; none where no loss was given."""
+        if self.loss is None:
+            return {}
+        terms = self.loss(prediction, self.hand.place(prediction), target)
+        return {f"loss_{name}": value for name, value in terms.items()}
+
+
+def wrap(
+    make: Callable[[], nn.Module],
+    *,
+    read: Read,
+    loss: Loss | None = None,
+    crop: tuple[int, int] = (256, 256),
+    expand: float = 2.0,
+    hand: str = "clayhand",
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
+    frames: FrameBatch | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+    name: str = "own model",
+    seed: int = 0,
+) -> Subject:
+    """A subject for `zoo diagnose` from a user's own module.
+
+    make: builds the module, newly initialised; it takes (B, 3, H, W) RGB in [0, 1] and returns
+        anything. A class serves. It is called again for probes that train.
+    read: turns what the module returned for some crops into a Prediction; see `hand_of`.
+    loss: weighted terms by name, from prediction, placed hand and target; without it the probes
+        of losses and gradients are skipped.
+    crop: (H, W) px of the crops the module wants. expand: box sides in hand sizes.
+    hand: "clayhand", or the path of a MANO file.
+    optimizer: of the training recipe; None is AdamW at 1e-4.
+    frames: labelled hands; None renders some. weights: a trained state dict of the module.
+    """
+    crop_config = {"type": "hand", "size": crop, "expand": expand}
+    recipe = {"model": {"hand": {"asset": hand}}, "augmentation": {"crop": crop_config}}
+
+    def build() -> OwnModel:
+        torch.manual_seed(seed)
+        return OwnModel(
+            module=make(),
+            read=read,
+            loss=loss,
+            hand=build_hand(recipe),
+            data_preprocessor=build_preprocess(recipe, image_size=crop, seed=seed),
+        )
+
+    model = build().eval()
+    if weights is not None:
+        model.module.load_state_dict(weights)
+    return Subject(
+        name=name,
+        config=None,
+        model=model,
+        frames=frames or rendered_frames(FRAMES, seed=seed),
+        synthetic=frames is None,
+        seed=seed,
+        make_model=build,
+        make_optimizer=optimizer or _adamw,
+    )
+
+
+def hand_of(
+    rotmats: Tensor,
+    betas: Tensor,
+    *,
+    position: Tensor,
+    view: CropView,
+    anchor: str = "wrist",
+    intrinsics: Tensor | None = None,
+) -> Prediction:
+    """A prediction from plain tensors.
+
+    rotmats: (B, 16, 3, 3) absolute, the wrist first. betas: (B, 10).
+    position: (B, 3) m, where the anchor ("wrist" or "mano_origin") stands in the camera.
+    intrinsics: (B, 3, 3) px of the camera the module reasons in; None is the crop's own.
+    """
+    camera = view.intrinsics if intrinsics is None else intrinsics
+    return Prediction(rotmats, betas, CameraPose(position, anchor, camera))
+
+
+def _adamw(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=1e-4)
