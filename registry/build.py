@@ -72,14 +72,14 @@ def build_model_parts(config: Mapping[str, Any]) -> ModelParts:
     backbone = _single(config, "model.backbone", {**facts, "image_size": crop_size})
     check_crop_fits_backbone(crop_size, backbone)
     facts |= _backbone_facts(backbone)
-    neck = _single(config, "model.neck", facts)
+    neck = _neck(config, facts)
     check_neck_keeps_width(backbone, neck)
     width = query_width(config, backbone.token_dim)
     camera = _single(config, "model.head.camera", {**facts, "query_dim": width, "dim": width})
     head = _single(config, "model.head", facts, camera=camera)
     facts["query_dim"] = head.query_dim
     temporal = _single(config, "model.temporal", facts)
-    losses = _named(config, "model.losses", facts)
+    losses = _supervised(config, _named(config, "model.losses", facts))
     check_losses_fit_head(head, losses)
     return ModelParts(facts["hand"], backbone, head, neck, temporal, losses)
 
@@ -186,9 +186,30 @@ def query_width(config: Mapping[str, Any], token_dim: int) -> int:
     taken = inspect.signature(SLOTS["head"].get(spec["type"])).parameters
     for name in _QUERY_WIDTHS:
         if name in taken:
+        "num_levels": getattr(backbone, "num_levels", 1),
             default = taken[name].default
             fallback = token_dim if default in (None, inspect.Parameter.empty) else default
             return spec.get(name, fallback)
+
+
+def _neck(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Neck | None:
+    """The neck, which is given every level's tokens, and the one in it, which is given one set."""
+    then = _single(config, "model.neck.then", facts)
+    tokens = facts["num_tokens"] * facts["num_levels"]
+    return _single(config, "model.neck", {**facts, "num_tokens": tokens}, then=then)
+
+
+def _supervised(config: Mapping[str, Any], losses: dict[str, LossTerm]) -> dict[str, LossTerm]:
+    """The losses; without `supervise_global` those alone that leave the hand where it stands."""
+    if at(config, "model.supervise_global", True):
+        return losses
+    kept = {name: term for name, term in losses.items() if not getattr(term, "places_hand", False)}
+    if losses and not kept:
+        raise IncompatibleParts(
+            f"model.supervise_global=False leaves none of the losses ({', '.join(losses)}), for "
+            "each of them places the hand in the camera; add root_joints, vertices or pose_numbers."
+        )
+    return kept
     return token_dim
 
 

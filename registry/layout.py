@@ -30,6 +30,7 @@ TOP_LEVEL = (
 SINGLE_PARTS = {
     "model.backbone": "backbone",
     "model.neck": "neck",
+    "model.neck.then": "neck",
     "model.head": "head",
     "model.head.camera": "camera",
     "model.temporal": "temporal",
@@ -58,6 +59,7 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
         "precision",
         "supervise_earlier",
         "detach_betas",
+        "supervise_global",
         "frozen",
     ),
     "model.hand": ("asset", "tips", "joint_regressor"),
@@ -88,6 +90,7 @@ MODEL_FACTS = (
     "num_tokens",
     "token_grid",
     "num_prefix_tokens",
+    "num_levels",
     "image_size",
     "query_dim",
     "crop_size",
