@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from torch import Tensor
@@ -15,7 +16,7 @@ def render(
 ) -> str:
     """The page of a diagnosis.
 
-    report: what `benchmarks.verdict.complete` returns, or the same read from its JSON.
+    report: what `benchmarks.causes.complete` returns, or the same read from its JSON.
     looks: each subject's crops; without them the page has no pictures and says so.
     faces: (F, 3) of the hand's surface, needed with `looks`.
     """
@@ -42,9 +43,13 @@ def render(
         title=" against ".join(names),
         kind="zoo diagnose",
         subjects=names,
-        lead=f"{report['environment'].get('made', '')}",
+        lead=_when(report["environment"].get("made")),
         top=wording.verdict(report),
         top_link="verdict",
         sections=sections,
         scripts=scripts,
     )
+
+
+def _when(made: str | None) -> str:
+    return f"{datetime.fromisoformat(made):%-d %B %Y, %H:%M}" if made else ""

@@ -159,28 +159,40 @@ def _spread(values: Sequence[float] | None) -> str:
 
 
 def _losses_of(report: Report, name: str, index: int) -> Markup | None:
-    ledger = evidence(report, name, "ledger", "terms")
+    ledger = evidence(report, name, "ledger.sum", "terms")
     steps = evidence(report, name, "learning", "losses")
     parts = []
     if ledger:
-        rows = [[term.removeprefix("loss_"), *_ledger_row(entry)] for term, entry in ledger.items()]
-        heads = [
-            "term",
-            *(blocks.Column(h, True) for h in ("value", "weight", "weighted", "share")),
-        ]
-        parts.append(
-            blocks.table(heads, rows, caption="Step 0, a batch under training augmentation")
-        )
+        parts.append(_ledger(report, name, ledger))
     if steps:
         parts.append(_first_steps(steps, name, index))
     return blocks.stack(parts) if parts else None
 
 
-def _ledger_row(entry: Mapping[str, float]) -> Iterator[Any]:
-    for key in ("value", "weight", "weighted"):
-        yield entry.get(key)
-    share = entry.get("share")
-    yield "" if share is None else f"{_float(share):.1%}"
+def _ledger(report: Report, name: str, ledger: Mapping[str, Any]) -> Markup:
+    costs = evidence(report, name, "ledger.initial", "terms") or {}
+    shares = evidence(report, name, "gradient.share", "shares") or {}
+    values = {term: _float(value) for term, value in ledger.items()}
+    whole = sum(values.values()) or 1.0
+    rows = []
+    for term, value in values.items():
+        cost = costs.get(term, {})
+        share, pull = f"{value / whole:.1%}", _float(shares.get(term, 0.0))
+        row = [term.removeprefix("loss_"), value, share, f"{pull:.1%}" if shares else ""]
+        rows.append([*row, *(_maybe(cost.get(key)) for key in ("blind", "truth"))])
+    total = evidence(report, name, "ledger.sum", "total")
+    said = f"sum of the terms; what is minimised is {blocks.number(_maybe(total))}"
+    rows.append([said if total is not None else "sum of the terms", whole, "", "", "", ""])
+    names = ("weighted", "of the sum", "of the gradient", "mean of labels", "truth")
+    heads = ["term", *(blocks.Column(head, True) for head in names)]
+    caption = (
+        "Step 0: what each term costs now, would cost for the mean of the labels, and for them"
+    )
+    return blocks.table(heads, rows, caption=caption)
+
+
+def _maybe(value: Any) -> float | None:
+    return None if value is None else _float(value)
 
 
 def _first_steps(steps: Mapping[str, Sequence[float]], name: str, index: int) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,8 +21,9 @@ def verdict(report: Report) -> Markup:
     said = report["verdict"]
     first = report["subjects"][0]["name"]
     causes = [{**cause, "anchor": _anchor_of(cause, report)} for cause in said["causes"]]
-    fixes = list(dict.fromkeys(line for cause in said["causes"] for line in cause["fix"]))
-    command = " ".join(["zoo diagnose", first, *(f"--set '{line}'" for line in fixes)])
+    fixes = {line.split("=")[0]: line for c in reversed(said["causes"]) for line in c["fix"]}
+    tried = (f"--set {shlex.quote(line)}" for line in reversed(fixes.values()))
+    command = " ".join(["zoo diagnose", first, *tried])
     sentences = [sentence["text"] for sentence in said["sentences"]]
     top = _module().verdict(sentences, causes, command if fixes else "")
     return Markup("{}{}").format(top, tallies(report))
@@ -63,7 +65,7 @@ def differences(report: Report) -> Section:
     for priority in sorted({c.get("priority") or "" for c in ordered}, key=lambda p: p or "P9"):
         rows.append(blocks.Group(_PRIORITY[priority]))
         rows += [_difference(c) for c in ordered if (c.get("priority") or "") == priority]
-    columns = ["setting", "why", *names]
+    columns = ["setting", "about", *names]
     body = blocks.table(columns, rows, caption="What turns the first subject into the second")
     lead = "As the analysis ranks them: P0 decides whether a model learns at all."
     if not report["differences"]:
@@ -209,6 +211,9 @@ def _evidence(mine: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Markup
     keys = list(dict.fromkeys(k for f in mine for k in f["evidence"] if k != "priority"))
     if not keys:
         return Markup("")
+    if len(mine) == 1:
+        pairs = [(_words(key), _told(mine[0]["evidence"][key])) for key in keys]
+        return _module().numbers(pairs)
     columns = ["evidence", *(blocks.Column(f["subject"], True) for f in mine)]
     rows = [[_words(key), *(_shown(f["evidence"].get(key)) for f in mine)] for key in keys]
     shown = blocks.table(columns, rows[:MOST_NUMBERS], caption="What was measured")
@@ -216,6 +221,11 @@ def _evidence(mine: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Markup
         return shown
     rest = blocks.table(columns, rows[MOST_NUMBERS:], caption="The rest")
     return Markup("{}{}").format(shown, blocks.details(f"{len(rows) - MOST_NUMBERS} more", rest))
+
+
+def _told(value: Any) -> str:
+    shown = _shown(value)
+    return shown if isinstance(shown, str) else blocks.number(shown)
 
 
 def _words(key: str) -> str:

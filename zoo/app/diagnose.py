@@ -19,7 +19,7 @@ from benchmarks.diagnose import ProbeRun, chosen, diagnose, to_json
 from benchmarks.report import diagnosis, page
 from benchmarks.report.pictures import Looks
 from benchmarks.subject import FRAMES, Subject, load_subject
-from benchmarks.verdict import complete
+from benchmarks.causes import complete
 from registry.difference import ABSENT
 from registry.plugins import load_plugin
 from registry.priority import ranked_difference
