@@ -10,9 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from registry.catalog import SLOTS
 from registry.check import part_problems, title
+from registry.fit import (
+    IncompatibleParts,
+    check_camera_is_taught,
+    check_crop_fits_backbone,
+    check_hooks_fit_head,
+    check_losses_fit_head,
+    check_neck_keeps_width,
+    check_query_width,
+    neighbour_named,
+)
 from registry.layout import NAMED_PARTS, SINGLE_PARTS, Place, at
 from registry.slot import Slot
 from zoo.contracts import (
@@ -28,15 +39,24 @@ from zoo.contracts import (
 from zoo.mano import files
 from zoo.mano.layer import ManoLayer
 
+__all__ = [
+    "BadPart",
+    "IncompatibleParts",
+    "ModelParts",
+    "PreprocessParts",
+    "build_hand",
+    "build_metrics",
+    "build_model_parts",
+    "build_part",
+    "build_preprocess_parts",
+    "query_width",
+]
+
 _QUERY_WIDTHS = ("query_dim", "dim")  # what heads call the width of the query they decode
 
 
 class BadPart(ValueError):
     """A part that its config cannot build, or that does not keep its slot's contract."""
-
-
-class IncompatibleParts(ValueError):
-    """Parts that are each fine, but do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +99,11 @@ def build_model_parts(config: Mapping[str, Any]) -> ModelParts:
     head = _single(config, "model.head", facts, camera=camera)
     facts["query_dim"] = head.query_dim
     temporal = _single(config, "model.temporal", facts)
+    check_query_width(config, width, head, temporal)
     losses = _supervised(config, _named(config, "model.losses", facts))
-    check_losses_fit_head(head, losses)
+    check_losses_fit_head(head, losses, camera)
+    check_camera_is_taught(camera, losses)
+    check_hooks_fit_head(config, head)
     return ModelParts(facts["hand"], backbone, head, neck, temporal, losses)
 
 
@@ -129,7 +152,9 @@ def build_part(slot: Slot, spec: Mapping[str, Any], *, path: str, **facts: Any) 
     """One part, built from its config and from those facts its constructor asks for.
 
     path: where the config stands, for messages.
-    Raises BadPart with the path where the config does not fit, or the part breaks its contract.
+    Raises BadPart with the path where the config does not fit, or the part breaks its contract,
+    and IncompatibleParts where its constructor names the config path of another part in its error:
+    it cannot work with what it was told of that neighbour.
     """
     place = Place(path, slot, spec)
     part = slot.get(spec["type"])
@@ -143,41 +168,12 @@ def build_part(slot: Slot, spec: Mapping[str, Any], *, path: str, **facts: Any) 
     try:
         built = part(**arguments)
     except (TypeError, ValueError) as error:
-        raise BadPart(f"{title(place)}: {error} ({path})") from error
+        sentence = f"{title(place)}: {error} ({path})"
+        if (other := neighbour_named(str(error), path)) is not None:
+            raise IncompatibleParts(sentence, between=(path, other)) from error
+        raise BadPart(sentence) from error
     _check_contract(place, built)
     return built
-
-
-def check_crop_fits_backbone(crop_size: tuple[int, int] | None, backbone: Backbone) -> None:
-    """The crop has the size the backbone was built for."""
-    if crop_size is not None and tuple(crop_size) != tuple(backbone.image_size):
-        raise IncompatibleParts(
-            f"augmentation.crop.size is {tuple(crop_size)}, but {type(backbone).__name__} wants "
-            f"{tuple(backbone.image_size)} (model.backbone). Set one to the other."
-        )
-
-
-def check_neck_keeps_width(backbone: Backbone, neck: Neck | None) -> None:
-    """A neck hands on tokens of the width it received."""
-    width = getattr(neck, "token_dim", backbone.token_dim)
-    if width != backbone.token_dim:
-        raise IncompatibleParts(
-            f"model.neck ({type(neck).__name__}) says token_dim {width}, but "
-            f"{type(backbone).__name__} gives {backbone.token_dim}. Leave token_dim out of the "
-            "config; the neck is told."
-        )
-
-
-def check_losses_fit_head(head: Head, losses: Mapping[str, LossTerm]) -> None:
-    """Every loss may read only what the head promises."""
-    for name, term in losses.items():
-        missing = term.needs - head.provides
-        if missing:
-            raise IncompatibleParts(
-                f"model.losses.{name} ({type(term).__name__}) needs {sorted(missing)}, "
-                f"but {type(head).__name__} provides {sorted(head.provides) or 'nothing extra'}. "
-                f"Drop the loss, or see: zoo list head --providing {min(missing)}"
-            )
 
 
 def query_width(config: Mapping[str, Any], token_dim: int) -> int:
@@ -186,10 +182,22 @@ def query_width(config: Mapping[str, Any], token_dim: int) -> int:
     taken = inspect.signature(SLOTS["head"].get(spec["type"])).parameters
     for name in _QUERY_WIDTHS:
         if name in taken:
-        "num_levels": getattr(backbone, "num_levels", 1),
             default = taken[name].default
             fallback = token_dim if default in (None, inspect.Parameter.empty) else default
             return spec.get(name, fallback)
+    return token_dim
+
+
+def _backbone_facts(backbone: Backbone) -> dict[str, Any]:
+    rows, columns = backbone.token_grid
+    return {
+        "token_dim": backbone.token_dim,
+        "token_grid": tuple(backbone.token_grid),
+        "num_prefix_tokens": backbone.num_prefix_tokens,
+        "num_levels": getattr(backbone, "num_levels", 1),
+        "num_tokens": rows * columns + backbone.num_prefix_tokens,
+        "image_size": tuple(backbone.image_size),
+    }
 
 
 def _neck(config: Mapping[str, Any], facts: Mapping[str, Any]) -> Neck | None:
@@ -210,18 +218,6 @@ def _supervised(config: Mapping[str, Any], losses: dict[str, LossTerm]) -> dict[
             "each of them places the hand in the camera; add root_joints, vertices or pose_numbers."
         )
     return kept
-    return token_dim
-
-
-def _backbone_facts(backbone: Backbone) -> dict[str, Any]:
-    rows, columns = backbone.token_grid
-    return {
-        "token_dim": backbone.token_dim,
-        "token_grid": tuple(backbone.token_grid),
-        "num_prefix_tokens": backbone.num_prefix_tokens,
-        "num_tokens": rows * columns + backbone.num_prefix_tokens,
-        "image_size": tuple(backbone.image_size),
-    }
 
 
 def _single(config: Mapping[str, Any], path: str, facts: Mapping[str, Any], **built: Any) -> Any:
@@ -234,6 +230,12 @@ def _single(config: Mapping[str, Any], path: str, facts: Mapping[str, Any], **bu
 
 def _named(config: Mapping[str, Any], path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     slot = SLOTS[NAMED_PARTS[path]]
+    for name in at(config, path) or {}:
+        if slot.name == "loss" and ("." in name or hasattr(nn.ModuleDict, name)):
+            raise BadPart(
+                f"{path}: a loss cannot be called {name!r}, for PyTorch's own containers are; call "
+                f"it {name.replace('.', '_')}_loss."
+            )
     return {
         name: build_part(slot, spec, path=f"{path}.{name}", **facts)
         for name, spec in (at(config, path) or {}).items()

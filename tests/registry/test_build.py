@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -120,8 +122,9 @@ def test_a_loss_may_read_only_what_the_head_promises(config):
     with pytest.raises(IncompatibleParts) as caught:
         build_model_parts(config)
     assert str(caught.value) == (
-        "model.losses.mask (MaskLoss) needs ['mask'], but FlatHead provides ['depth']. "
-        "Drop the loss, or see: zoo list head --providing mask"
+        "model.losses.mask (MaskLoss) needs mask, but FlatHead (model.head) provides depth. Change "
+        "one of them: another head (zoo list head --providing mask); or drop the loss: --set "
+        "model.losses.mask=null"
     )
 
 
@@ -135,7 +138,7 @@ def test_a_neck_that_changes_the_width_is_refused(config):
     config["model"]["neck"] = {"type": "scaling", "token_dim": 4}
     widened = build_model_parts(set_value(config, "model.neck", {"type": "scaling"}))
     widened.neck.token_dim = 4
-    from registry.build import check_neck_keeps_width
+    from registry.fit import check_neck_keeps_width
 
     with pytest.raises(IncompatibleParts, match="says token_dim 4, but PoolingBackbone gives 8"):
         check_neck_keeps_width(widened.backbone, widened.neck)
@@ -162,3 +165,61 @@ def test_a_hand_from_a_file_is_the_file_and_a_missing_one_says_what_to_do(config
     config["model"]["hand"] = {"asset": "clayhnad"}
     with pytest.raises(ValueError, match="clayhnad"):
         build_model_parts(config)
+
+
+VIRTUAL = {"type": "weak_perspective"}
+
+
+def test_a_loss_in_the_true_camera_refuses_a_virtual_one_and_says_the_way_out(config):
+    config["model"]["head"]["camera"] = VIRTUAL
+    config["model"]["losses"] = {"place": {"type": "joints", "weight": 1.0}}
+    with pytest.raises(IncompatibleParts) as caught:
+        build_model_parts(config)
+    assert str(caught.value) == (
+        "model.losses.place (JointLoss) compares places in the true camera, but "
+        "WeakPerspectiveCamera (model.head.camera) puts the hand before a virtual one, where depth "
+        "is another number. Place it in the true one: --set model.head.camera.intrinsics=true, or "
+        "drop the loss: --set model.losses.place=null"
+    )
+    assert caught.value.between == ("model.losses.place", "model.head.camera")
+    way_out = set_value(config, "model.head.camera.intrinsics", "true")
+    assert not build_model_parts(way_out).head.camera.virtual
+
+
+def test_a_loss_no_camera_of_this_kind_can_serve_is_told_which_ones_can(config):
+    config["model"]["losses"] = {"wrist": {"type": "heatmap", "sigma": 0.01, "weight": 1.0}}
+    with pytest.raises(IncompatibleParts, match=r"--set model.head.camera.type=heatmap") as caught:
+        build_model_parts(config)
+    assert "PlainCamera (model.head.camera) provides depth" in str(caught.value)
+
+
+def test_a_camera_that_reads_another_width_than_the_head_decodes_is_refused(config):
+    built = build_model_parts(config)
+    from registry.fit import check_query_width
+
+    with pytest.raises(IncompatibleParts, match="told to read 9 numbers, but FlatHead"):
+        check_query_width(config, 9, built.head, None)
+
+
+def test_a_recipe_that_switches_dropout_needs_a_head_that_has_some(config):
+    config["custom_hooks"] = {"late": {"type": "ProgressiveDropout", "start_step": 1}}
+    with pytest.raises(IncompatibleParts, match=r"has no set_dropout.*custom_hooks.late=null"):
+        build_model_parts(config)
+
+
+@pytest.mark.parametrize("name", ["parameters", "keys", "a.b"])
+def test_a_loss_cannot_have_a_name_that_pytorch_needs(config, name):
+    config["model"]["losses"] = {name: {"type": "depth", "weight": 1.0}}
+    with pytest.raises(BadPart, match=f"a loss cannot be called '{name}'"):
+        build_model_parts(config)
+
+
+def test_a_camera_that_learns_through_a_loss_of_its_own_alone_asks_for_it(config):
+    config["model"]["head"]["camera"] = {"type": "ray_distance", "cells": (8, 8)}
+    config["model"]["losses"] = {"pixels": {"type": "reprojection", "weight": 1.0}}
+    with pytest.raises(IncompatibleParts, match=r"learns distance_logits only .*Add one") as caught:
+        build_model_parts(config)
+    assert caught.value.between == ("model.head.camera", "model.losses")
+    (way_out,) = re.findall(r'--set "model.losses.of_camera=({.*})"', str(caught.value))
+    config["model"]["losses"]["of_camera"] = ast.literal_eval(way_out)
+    assert build_model_parts(config).losses.keys() == {"pixels", "of_camera"}

@@ -34,6 +34,19 @@ def unproject(pixels: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
     return _at_unit_depth(pixels, intrinsics) * depth[..., None]
 
 
+def seen_alike(position: Tensor, intrinsics: Tensor, other: Tensor) -> Tensor:
+    """Where a small thing stands for another camera that sees it at the same pixel, equally large.
+
+    position: (..., 3) m in the camera of `intrinsics`.
+    intrinsics, other: (..., 3, 3) px of one picture; the sizes agree along x, and along y where
+        both cameras have square pixels.
+    returns: (..., 3) m in the other camera.
+    """
+    pixel = project(position[..., None, :], intrinsics)
+    depth = position[..., 2:] * other[..., :1, 0] / intrinsics[..., :1, 0]
+    return unproject(pixel, depth, other)[..., 0, :]
+
+
 def rays(pixels: Tensor, intrinsics: Tensor) -> Tensor:
     """Directions in which a pinhole camera sees these pixels.
 

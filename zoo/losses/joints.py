@@ -34,6 +34,7 @@ class JointLoss(nn.Module):
     """
 
     places_hand: ClassVar[bool] = True
+    needs_true_camera: ClassVar[bool] = True
 
     def __init__(
         self,

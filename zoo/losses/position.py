@@ -36,6 +36,7 @@ class PositionLoss(nn.Module):
     """
 
     places_hand: ClassVar[bool] = True
+    needs_true_camera: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class ParameterLoss(nn.Module):
 
     needs: ClassVar[frozenset[str]] = frozenset({"pose_rotvec"})
     places_hand: ClassVar[bool] = True
+    needs_true_camera: ClassVar[bool] = True
 
     def __init__(
         self,

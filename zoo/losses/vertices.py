@@ -54,6 +54,11 @@ class VertexLoss(nn.Module):
         """Whether it pulls the hand to its place in the camera."""
         return self.frame == "camera"
 
+    @property
+    def needs_true_camera(self) -> bool:
+        """Whether a hand before a virtual camera cannot be compared."""
+        return self.frame == "camera"
+
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         if target.vertices is None or target.vertices_valid is None:

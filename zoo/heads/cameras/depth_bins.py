@@ -32,6 +32,12 @@ class DepthBinsCamera(nn.Module):
         f"{name}_{axis}" for name in ("log_heatmap", "heatmap_centers") for axis in "xy"
     ) | {f"depth_{name}" for name in _AUX}
     num_values: ClassVar[int] = 3
+    trained_through: ClassVar[frozenset[str]] = frozenset({"depth_logits"})  # an arg-max
+    companion_loss: ClassVar[dict[str, Any]] = {
+        "type": "distance_bins",
+        "quantity": "depth",
+        "weight": 1.0,
+    }
     tiny: ClassVar[dict[str, Any]] = {"hidden_dim": 32, "bins": (128, 128)}
 
     def __init__(

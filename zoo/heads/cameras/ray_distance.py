@@ -31,6 +31,12 @@ class RayDistanceCamera(nn.Module):
         {"log_heatmap_crop", "heatmap_columns", "heatmap_rows"}
     ) | {f"distance_{name}" for name in _AUX}
     num_values: ClassVar[int] = 3
+    trained_through: ClassVar[frozenset[str]] = frozenset({"distance_logits"})  # an arg-max
+    companion_loss: ClassVar[dict[str, Any]] = {
+        "type": "distance_bins",
+        "quantity": "distance",
+        "weight": 1.0,
+    }
     tiny: ClassVar[dict[str, Any]] = {"hidden_dim": 32, "cells": (32, 32)}
 
     def __init__(

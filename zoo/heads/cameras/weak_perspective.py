@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo.contracts import CameraPose, CameraReading, CropView
+from zoo.geometry.camera import seen_alike
 
 
 class WeakPerspectiveCamera(nn.Module):
@@ -20,6 +21,9 @@ class WeakPerspectiveCamera(nn.Module):
     not enter.
 
     focal: px of the crop.
+    intrinsics: "virtual" leaves the hand before that camera (HaMeR); "true" puts it where the
+        crop's own camera sees it at the same place and in the same size, so that positions can be
+        compared in metres with those of other read-outs.
     initial: (3,) s, tx, ty of an average hand that fills the crop.
     readout_gain: Xavier gain of the read-out (HaMeR's option is 0.01); a small one starts at
         `initial`.
@@ -35,20 +39,25 @@ class WeakPerspectiveCamera(nn.Module):
         focal: float = 5000.0,
         initial: Sequence[float] = (4.0, 0.0, 0.0),
         readout_gain: float | None = None,
+        intrinsics: Literal["virtual", "true"] = "virtual",
     ) -> None:
         super().__init__()
-        self.focal = focal
+        if intrinsics not in ("virtual", "true"):
+            raise ValueError(
+                f"WeakPerspectiveCamera.intrinsics is 'virtual' or 'true', not {intrinsics!r}"
+            )
+        self.focal, self.virtual = focal, intrinsics == "virtual"
         self.linear = nn.Linear(dim, 3)
         if readout_gain is not None:
             nn.init.xavier_uniform_(self.linear.weight, gain=readout_gain)
         self.register_buffer("initial", torch.tensor(initial), persistent=False)
 
     def forward(self, token: Tensor, estimate: Tensor | None, view: CropView) -> CameraReading:
-        """The place of MANO's origin in the virtual camera; call it in fp32.
+        """The place of MANO's origin in the virtual camera, or the true one; call it in fp32.
 
         token: (B, dim).
         estimate: (B, 3) values of the previous step, which the answer is added to.
-        returns: values (B, 3) s in 1/m, tx and ty in m; position (B, 3) m, virtual camera.
+        returns: values (B, 3) s in 1/m, tx and ty in m; position (B, 3) m.
         """
         values = self.linear(token)
         if estimate is not None:
@@ -59,11 +68,12 @@ class WeakPerspectiveCamera(nn.Module):
         intrinsics = values.new_tensor(
             ((self.focal, 0.0, width / 2), (0.0, self.focal, height / 2), (0.0, 0.0, 1.0))
         )
-        pose = CameraPose(
-            position=torch.cat((shift, depth), dim=-1),
-            anchor="mano_origin",
-            intrinsics=intrinsics.expand(len(values), -1, -1),
-        )
+        intrinsics = intrinsics.expand(len(values), -1, -1)
+        position = torch.cat((shift, depth), dim=-1)
+        if not self.virtual:
+            position = seen_alike(position, intrinsics, view.intrinsics)
+            intrinsics = view.intrinsics
+        pose = CameraPose(position=position, anchor="mano_origin", intrinsics=intrinsics)
         return CameraReading(values=values, pose=pose)
 
 

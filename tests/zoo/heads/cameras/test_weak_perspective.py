@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 import torch
 
 from zoo.contracts import CameraReadout
@@ -52,3 +53,20 @@ def test_the_true_camera_does_not_enter(view, token):
     assert first.anchor == "mano_origin"
     assert torch.equal(first.position, second.position)
     assert torch.equal(first.intrinsics, second.intrinsics)
+
+
+def test_in_the_true_camera_the_hand_is_seen_where_and_as_large_as_before(view, token):
+    virtual, true = camera(), camera(intrinsics="true")
+    estimate = torch.tensor([5.0, 0.03, -0.02])
+    torch.testing.assert_close(
+        seen(true, view, token, estimate), seen(virtual, view, token, estimate), atol=0.3, rtol=0
+    )
+    pose = true(token, estimate.expand(5, 3), view).pose
+    assert torch.equal(pose.intrinsics, view.intrinsics)
+    focal, side = view.intrinsics[:, 0, 0], max(view.crop_size)
+    torch.testing.assert_close(pose.position[:, 2], 2 * focal / (side * 5.0))
+
+
+def test_another_camera_than_the_two_is_refused():
+    with pytest.raises(ValueError, match="'virtual' or 'true', not 'ture'"):
+        camera(intrinsics="ture")

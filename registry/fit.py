@@ -1,0 +1,160 @@
+"""Whether parts that are each fine also fit together, and what to do where they do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from registry.catalog import SLOTS
+from registry.layout import SINGLE_PARTS, at
+from registry.slot import Slot
+from zoo.contracts import Backbone, CameraReadout, Head, LossTerm, Neck, Temporal
+
+
+class IncompatibleParts(ValueError):
+    """Parts that are each fine, but do not fit together.
+
+    The sentence names both, the reason and a way out; `between` holds their config paths.
+    """
+
+    def __init__(self, sentence: str, *, between: tuple[str, str]) -> None:
+        super().__init__(sentence)
+        self.between = between
+
+
+def neighbour_named(error: str, path: str) -> str | None:
+    """The config path of the other part that an error of the part at `path` names, if it does."""
+    for other in sorted(SINGLE_PARTS, key=len, reverse=True):
+        if other != path and re.search(rf"\b{re.escape(other)}\b", error):
+            return other
+    return None
+
+
+def check_crop_fits_backbone(crop_size: tuple[int, int] | None, backbone: Backbone) -> None:
+    """The crop has the size the backbone was built for."""
+    if crop_size is not None and tuple(crop_size) != tuple(backbone.image_size):
+        wanted = tuple(backbone.image_size)
+        raise IncompatibleParts(
+            f"augmentation.crop.size is {tuple(crop_size)}, but {type(backbone).__name__} wants "
+            f"{wanted} (model.backbone). Set one to the other: --set "
+            f'"augmentation.crop.size={wanted}"',
+            between=("augmentation.crop", "model.backbone"),
+        )
+
+
+def check_neck_keeps_width(backbone: Backbone, neck: Neck | None) -> None:
+    """A neck hands on tokens of the width it received."""
+    width = getattr(neck, "token_dim", backbone.token_dim)
+    if width != backbone.token_dim:
+        raise IncompatibleParts(
+            f"model.neck ({type(neck).__name__}) says token_dim {width}, but "
+            f"{type(backbone).__name__} gives {backbone.token_dim}. Leave token_dim out of the "
+            "config; the neck is told.",
+            between=("model.neck", "model.backbone"),
+        )
+
+
+def check_query_width(
+    config: Mapping[str, Any], told: int, head: Head, temporal: Temporal | None
+) -> None:
+    """Camera and temporal part read queries of the width the head decodes."""
+    if at(config, "model.head.camera") is not None and head.query_dim != told:
+        raise IncompatibleParts(
+            f"model.head.camera was told to read {told} numbers, but {type(head).__name__} "
+            f"(model.head) decodes {head.query_dim}. Call the head's width `dim` or `query_dim` "
+            f"in its constructor, or tell the camera: --set model.head.camera.dim={head.query_dim}",
+            between=("model.head.camera", "model.head"),
+        )
+    width = getattr(temporal, "query_dim", head.query_dim)
+    if width != head.query_dim:
+        raise IncompatibleParts(
+            f"model.temporal ({type(temporal).__name__}) refines queries of {width} numbers, but "
+            f"{type(head).__name__} (model.head) decodes {head.query_dim}. Leave query_dim out of "
+            "the config; the temporal part is told.",
+            between=("model.temporal", "model.head"),
+        )
+
+
+def check_losses_fit_head(
+    head: Head, losses: Mapping[str, LossTerm], camera: CameraReadout | None = None
+) -> None:
+    """Every loss reads only what the head promises, in the camera the head reasons in."""
+    for name, term in losses.items():
+        missing = frozenset(getattr(term, "needs", ())) - head.provides
+        if missing:
+            _refuse_unread(f"model.losses.{name}", term, head, camera, missing)
+        if getattr(term, "needs_true_camera", False) and getattr(camera, "virtual", False):
+            raise IncompatibleParts(
+                f"model.losses.{name} ({type(term).__name__}) compares places in the true camera, "
+                f"but {type(camera).__name__} (model.head.camera) puts the hand before a virtual "
+                f"one, where depth is another number. Place it in the true one: --set "
+                f"model.head.camera.intrinsics=true, or drop the loss: --set "
+                f"model.losses.{name}=null",
+                between=(f"model.losses.{name}", "model.head.camera"),
+            )
+
+
+def check_camera_is_taught(camera: CameraReadout | None, losses: Mapping[str, LossTerm]) -> None:
+    """What a camera learns through a loss of its own alone is read by one, if anything trains."""
+    needed = frozenset(getattr(camera, "trained_through", ()))
+    read = frozenset().union(*(getattr(term, "needs", ()) for term in losses.values()))
+    if losses and needed - read:
+        way_out = getattr(camera, "companion_loss", None)
+        added = f': --set "model.losses.of_camera={way_out}"' if way_out else ""
+        raise IncompatibleParts(
+            f"model.head.camera ({type(camera).__name__}) learns {_listed(needed - read)} only "
+            f"through a loss that reads them, and none of model.losses ({', '.join(losses)}) does. "
+            f"Add one{added}, or choose another camera (zoo list camera).",
+            between=("model.head.camera", "model.losses"),
+        )
+
+
+def check_hooks_fit_head(config: Mapping[str, Any], head: Head) -> None:
+    """A recipe that switches the head's dropout has a head whose dropout can be switched."""
+    for name, hook in (at(config, "custom_hooks") or {}).items():
+        if hook and hook.get("type") == "ProgressiveDropout" and not hasattr(head, "set_dropout"):
+            raise IncompatibleParts(
+                f"custom_hooks.{name} (ProgressiveDropout) sets the head's dropout while training, "
+                f"but {type(head).__name__} (model.head) has no set_dropout(p). Add that method, "
+                f"or leave the hook out: --set custom_hooks.{name}=null",
+                between=(f"custom_hooks.{name}", "model.head"),
+            )
+
+
+def _refuse_unread(
+    path: str, term: LossTerm, head: Head, camera: CameraReadout | None, missing: frozenset[str]
+) -> None:
+    """Raises with the part that should provide what a loss needs, and a way to have it."""
+    cameras = _providing(SLOTS["camera"], missing) if camera is not None else []
+    culprit, where = (camera, "model.head.camera") if cameras else (head, "model.head")
+    pose = next((name.removeprefix("pose_") for name in missing if name[:5] == "pose_"), None)
+    if cameras:
+        ways = [f"--set model.head.camera.type={name}" for name in cameras]
+    elif pose:
+        ways = [f"--set model.head.representation={pose}", f"another {path}.representation"]
+    else:
+        ways = [f"another head (zoo list head --providing {min(missing)})"]
+    raise IncompatibleParts(
+        f"{path} ({type(term).__name__}) needs {_listed(missing)}, but {type(culprit).__name__} "
+        f"({where}) provides {_listed(culprit.provides) or 'nothing extra'}. Change one of them: "
+        f"{', or '.join(ways)}; or drop the loss: --set {path}=null",
+        between=(path, where),
+    )
+
+
+def _providing(slot: Slot, wanted: frozenset[str]) -> list[str]:
+    """The parts of a slot whose class promises all of these names."""
+    found = []
+    for name in slot.names():
+        try:
+            promised = getattr(slot.get(name), "provides", None)
+        except ValueError:  # a broken plug-in is no way out, and no reason to fail here
+            continue
+        if isinstance(promised, frozenset) and wanted <= promised:
+            found.append(name)
+    return found
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
