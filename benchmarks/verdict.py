@@ -1,290 +1,92 @@
-"""Which of the findings explain that a model does not learn, in an order and in words.
-
-Everything here is computed from the JSON of a diagnosis, and every sentence names the places in
-that JSON where its numbers stand, so that a verdict cannot say what was not measured.
-"""
+"""Whether a run converged, by fixed criteria: the one place where their limits stand."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.diagnose import plain
+import numpy as np
 
-Report = dict[str, Any]
+from benchmarks.statistics import relative_slope
 
-SEVERITY = {"error": 8.0, "warning": 4.0, "info": 0.5}
-ALONE, SHARED = 2.0, 0.25  # found on the first subject only; found on one that learns as well
-DIFFERS = {"P0": 3.0, "P1": 2.0, "P2": 1.25}  # the finding stands where the two subjects differ
-DIFFERENCE = {"P0": 40.0}  # a difference by itself, as the analysis ranks it
-NAMED = 2.0  # a probe that calls its own finding a first cause
-MOST_CAUSES = 8
+BASELINE_AT_MOST = 0.8  # of the mean-pose baseline's root-relative error: it looks at the picture
+RISE_AT_MOST = 0.05  # of the loss over the last third, by a straight line
+OVERFIT_AT_MOST = 0.5  # of the first loss on one batch, learned by heart
 
 
 @dataclass(frozen=True)
-class Number:
-    """A value a sentence rests on, and where it stands in the report (JSON pointer)."""
+class Overfit:
+    """What learning one batch by heart said; measured by `benchmarks.overfit`."""
 
-    at: str
-    value: float
+    first: float
+    best: float
+    steps: int
+    unreached: tuple[str, ...]  # trainable parameters that no loss gave a gradient
 
-
-@dataclass(frozen=True)
-class Sentence:
-    """Words, and the numbers behind them."""
-
-    text: str
-    numbers: tuple[Number, ...]
+    @property
+    def ratio(self) -> float:
+        return self.best / self.first if self.first else math.nan
 
 
-@dataclass(frozen=True)
-class Cause:
-    """One reason the first subject may not learn."""
-
-    path: str
-    text: str
-    score: float
-    severity: str  # of the finding, or "difference"
-    priority: str | None  # P0 to P2 where the two subjects differ there
-    numbers: tuple[Number, ...]
-    fix: tuple[str, ...] = ()
-    finding: int | None = None  # its index among the report's findings
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a report says, shortest first."""
-
-    sentences: tuple[Sentence, ...]
-    causes: tuple[Cause, ...] = field(default=())
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
-
-
-def complete(
-    report: Report,
+def verdict(
     *,
-    exhibits: Sequence[Mapping[str, Any]],
-    command: str,
-    environment: Mapping[str, Any],
-) -> Report:
-    """The whole JSON of a diagnosis: what the probes said, counted, ranked and put into words.
+    baseline_ratio: float | None,
+    losses: Sequence[float],
+    skipped_updates: int | None,
+    overfit: Overfit | None,
+) -> dict[str, Any]:
+    """`converged` and every criterion: its value, its limit and whether it holds.
 
-    report: what `benchmarks.diagnose.to_json` returns.
-    exhibits: `benchmarks.exhibits.summary` of each subject, {} where there is none.
+    baseline_ratio: root-relative error over the mean-pose baseline's. losses: the total loss of
+    each step. skipped_updates: steps whose gradient was not finite. A criterion that could not be
+    measured holds None and does not count as held.
     """
-    whole = {**report, "command": command, "environment": dict(environment)}
-    whole["exhibits"] = plain(exhibits)
-    whole["differences"] = [
-        {**change, "rank": rank} for rank, change in enumerate(report["differences"], 1)
-    ]
-    whole["counts"] = count(whole)
-    whole["findings"] = rank_findings(whole)
-    whole["verdict"] = verdict(whole).plain()
-    return whole
+    criteria = {
+        "beats_baseline": _at_most(baseline_ratio, BASELINE_AT_MOST),
+        "loss_does_not_rise": _at_most(_last_third(losses), RISE_AT_MOST),
+        "every_step_finite": _finite(losses, skipped_updates),
+        "overfits_one_batch": _at_most(overfit and overfit.ratio, OVERFIT_AT_MOST),
+        "gradient_reaches_everything": _reaches(overfit),
+    }
+    held = [entry["holds"] for entry in criteria.values()]
+    return {"converged": all(h is True for h in held), "criteria": criteria}
 
 
-def count(report: Report) -> dict[str, Any]:
-    """How many probes ran and what they found, by subject, and how many differences there are."""
-    counts = {}
-    for subject in report["subjects"]:
-        name = subject["name"]
-        probes = [probe["status"] for probe in report["probes"] if probe["subject"] == name]
-        found = [one["severity"] for one in report["findings"] if one["subject"] == name]
-        counts[name] = {
-            "probes": len(probes),
-            **{status: probes.count(status) for status in ("passed", "failed", "skipped")},
-            "crashed": probes.count("crashed"),
-            **{severity: found.count(severity) for severity in SEVERITY},
-        }
-    decisive = [c for c in report["differences"] if c.get("priority") == "P0"]
+def explain(name: str, entry: Mapping[str, Any]) -> str:
+    """A criterion as a sentence."""
+    value, limit = entry["value"], entry["at_most"]
+    if value is None:
+        return f"{name}: not measured"
+    said = "holds" if entry["holds"] else "fails"
+    more = f" ({entry['examples'][0]} and others)" if entry.get("examples") else ""
+    return f"{name}: {said}, {value:.3g} against at most {limit:.3g}{more}"
+
+
+def _at_most(value: float | None, limit: float) -> dict[str, Any]:
+    known = value is not None and math.isfinite(value)
     return {
-        "subjects": counts,
-        "differences": len(report["differences"]),
-        "decisive": len(decisive),
+        "value": round(value, 4) if known else None,
+        "at_most": limit,
+        "holds": value <= limit if known else None,
     }
 
 
-def rank_findings(report: Report) -> list[dict[str, Any]]:
-    """The findings with their `suspicion`, the most suspicious first.
-
-    A finding weighs by its severity; more where the other subject does not have it, little where
-    it does, and more where the two subjects differ, by the priority of the difference.
-    """
-    others = [f for f in report["findings"] if f["subject"] != _first(report)]
-    known = {(f["id"], f["path"]) for f in others}
-    ranked = [
-        {**f, "suspicion": round(_suspicion(f, report, known), 3)} for f in report["findings"]
-    ]
-    return sorted(ranked, key=lambda f: (f["subject"] != _first(report), -f["suspicion"]))
+def _last_third(losses: Sequence[float]) -> float | None:
+    values = np.asarray(losses, np.float64)
+    values = values[np.isfinite(values)]
+    tail = values[-max(3, len(values) // 3) :]
+    return relative_slope(tail) if len(tail) >= 3 else None
 
 
-def verdict(report: Report) -> Verdict:
-    """What the report says of its first subject; it needs `counts` and ranked findings."""
-    causes = _causes(report)
-    return Verdict((_tally(report), *_reasons(report, causes)), tuple(causes[:MOST_CAUSES]))
+def _finite(losses: Sequence[float], skipped_updates: int | None) -> dict[str, Any]:
+    bad = int((~np.isfinite(np.asarray(losses, np.float64))).sum()) + (skipped_updates or 0)
+    return _at_most(float(bad) if len(losses) else None, 0)
 
 
-def resolve(report: Report, pointer: str) -> Any:
-    """What stands at a JSON pointer (RFC 6901); raises KeyError where nothing does."""
-    value: Any = report
-    for key in pointer.split("/")[1:]:
-        key = key.replace("~1", "/").replace("~0", "~")
-        try:
-            value = value[int(key)] if isinstance(value, list) else value[key]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise KeyError(pointer) from error
-    return value
-
-
-def _suspicion(finding: Mapping[str, Any], report: Report, known: set[tuple[str, str]]) -> float:
-    score = SEVERITY[finding["severity"]]
-    if len(report["subjects"]) > 1 and finding["subject"] == _first(report):
-        score *= SHARED if (finding["id"], finding["path"]) in known else ALONE
-        score *= DIFFERS.get(_priority_at(finding["path"], report) or "", 1.0)
-    if finding["evidence"].get("priority", 5) == 0:
-        score *= NAMED
-    return score
-
-
-def _causes(report: Report) -> list[Cause]:
-    causes = []
-    for index, finding in enumerate(report["findings"]):
-        if finding["subject"] == _first(report) and finding["severity"] != "info":
-            causes.append(_of_finding(report, index, finding))
-    explained = {cause.path for cause in causes}
-    for index, change in enumerate(report["differences"]):
-        if change.get("priority") in DIFFERENCE and change["path"] not in explained:
-            causes.append(_of_difference(report, index, change))
-    return sorted(causes, key=lambda cause: -cause.score)
-
-
-def _of_finding(report: Report, index: int, finding: Mapping[str, Any]) -> Cause:
-    numbers = tuple(
-        Number(f"/findings/{index}/evidence/{_escaped(key)}", value)
-        for key, value in finding["evidence"].items()
-        if _is_number(value) and key != "priority"
-    )
-    return Cause(
-        path=finding["path"],
-        text=finding["message"],
-        score=finding["suspicion"],
-        severity=finding["severity"],
-        priority=_priority_at(finding["path"], report),
-        numbers=numbers or (Number(f"/findings/{index}/suspicion", finding["suspicion"]),),
-        fix=tuple(finding["fix"]),
-        finding=index,
-    )
-
-
-def _of_difference(report: Report, index: int, change: Mapping[str, Any]) -> Cause:
-    first, second = (subject["name"] for subject in report["subjects"][:2])
-    before, after = _brief(change["before"]), _brief(change["after"])
-    text = f"{change['path']} is {before}, in {second} {after}"
-    text += f" ({change['reason']})." if change.get("reason") else "."
-    numbers = tuple(
-        Number(f"/exhibits/{i}/start/fingers_from_mean_deg", value)
-        for i, shown in enumerate(report.get("exhibits", ())[:2])
-        if _is_number(value := shown.get("start", {}).get("fingers_from_mean_deg"))
-    )
-    if len(numbers) == 2 and change["priority"] == "P0":
-        a, b = (f"{number.value:.1f}" for number in numbers)
-        text += f" Fingers of the first answer, from the mean hand: {a}° in {first}, {b}° in "
-        text += f"{second}."
-    return Cause(
-        path=change["path"],
-        text=text,
-        score=DIFFERENCE[change["priority"]],
-        severity="difference",
-        priority=change["priority"],
-        numbers=numbers or (Number(f"/differences/{index}/rank", change["rank"]),),
-        fix=_fix(change),
-    )
-
-
-def _fix(change: Mapping[str, Any]) -> tuple[str, ...]:
-    value = change["after"]
-    if change["before"] == "absent" or value == "absent" or isinstance(value, Mapping):
-        return ()
-    return (f"{change['path']}={value}",)
-
-
-def _tally(report: Report) -> Sentence:
-    parts, numbers = [], []
-    for subject in report["subjects"]:
-        name, at = subject["name"], f"/counts/subjects/{_escaped(subject['name'])}"
-        counted = report["counts"]["subjects"][name]
-        found = [kind for kind in ("error", "warning") if counted[kind]]
-        told = " and ".join(_plural(counted[kind], kind) for kind in found)
-        parts.append(f"{name} has {told}" if found else f"{name} keeps every law that was tested")
-        left_out = [status for status in ("skipped", "crashed") if counted[status]]
-        extra = "".join(f", {counted[status]} {status}" for status in left_out)
-        parts[-1] += (
-            f" ({counted['passed']} of {_plural(counted['probes'], 'probe')} passed{extra})"
-        )
-        wanted = (*found, "passed", "probes", *left_out)
-        numbers += [Number(f"{at}/{key}", counted[key]) for key in wanted]
-    return Sentence("; ".join(parts) + ".", tuple(numbers))
-
-
-def _reasons(report: Report, causes: Sequence[Cause]) -> list[Sentence]:
-    first = _first(report)
-    sentences = []
-    if named := [cause for cause in causes if cause.severity != "difference"][:4]:
-        where = ", ".join(dict.fromkeys(cause.path for cause in named))
-        numbers = tuple(number for cause in named for number in cause.numbers)
-        sentences.append(Sentence(f"Most suspicious in {first}, in this order: {where}.", numbers))
-    if len(report["subjects"]) > 1 and report["differences"]:
-        sentences.append(_compared(report))
-    return sentences
-
-
-def _compared(report: Report) -> Sentence:
-    other = report["subjects"][1]["name"]
-    decisive = [c for c in report["differences"] if c.get("priority") == "P0"]
-    total = len(report["differences"])
-    numbers = [Number("/counts/differences", total), Number("/counts/decisive", len(decisive))]
-    text = f"Of {_plural(total, 'difference')} to {other}, {len(decisive)} "
-    text += "is one that decides" if len(decisive) == 1 else "are ones that decide"
-    text += " whether a model learns (P0)"
-    text += f": {', '.join(c['path'] for c in decisive)}." if decisive else "."
-    return Sentence(text, tuple(numbers))
-
-
-def _priority_at(path: str, report: Report) -> str | None:
-    """The best priority of a difference at, above or below a config path."""
-    found = [
-        change["priority"]
-        for change in report["differences"]
-        if change.get("priority") and _related(change["path"], path)
-    ]
-    return min(found, default=None)
-
-
-def _related(a: str, b: str) -> bool:
-    return a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.")
-
-
-def _first(report: Report) -> str:
-    return report["subjects"][0]["name"]
-
-
-def _brief(value: Any, width: int = 48) -> str:
-    text = value["type"] if isinstance(value, Mapping) and "type" in value else str(value)
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
+def _reaches(overfit: Overfit | None) -> dict[str, Any]:
+    entry = _at_most(overfit and float(len(overfit.unreached)), 0)
+    if overfit and overfit.unreached:
+        entry["examples"] = list(overfit.unreached[:5])
+    return entry

@@ -16,7 +16,9 @@ from registry.overrides import set_values, shrink, shrink_replaced
 from registry.slot import nearest
 
 SHIPPED = Path(__file__).parent.parent / "configs"
-LADDER_NAMES = ("start", "goal", "rungs")
+LADDER = ("start", "goal", "rungs")  # a climb from one config to another
+TABLE = ("base", "variants")  # one config with each of some changes alone
+LADDER_NAMES = (*LADDER, *TABLE, "claims")
 _CONFIG_LINE = re.compile(r"^(model\b|with read_base)", re.MULTILINE)
 
 
@@ -63,10 +65,15 @@ def load(
 
 
 def load_ladder(ladder: str | Path) -> dict[str, Any]:
-    """The `start`, `goal` and `rungs` (name -> config prefixes) of a ladder file."""
+    """The names of a ladder file.
+
+    A climb has `start`, `goal` and `rungs` (name -> config prefixes); a table `base`, `variants`
+    (name -> what `--set` takes) and perhaps `claims` (name -> a figure somebody stated).
+    """
     file = find(ladder, folder="ladders")
     result = _read(file, LADDER_NAMES)
-    if missing := [name for name in LADDER_NAMES if name not in result]:
+    needed = TABLE if "variants" in result else LADDER
+    if missing := [name for name in needed if name not in result]:
         raise InvalidConfig(str(ladder), [f"{name} is missing." for name in missing])
     return result
 

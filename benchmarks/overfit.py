@@ -1,0 +1,60 @@
+"""Lets a fresh copy of a model learn one batch by heart, and sees which weights hear of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from benchmarks.bench.cost import without_weights
+from benchmarks.verdict import OVERFIT_AT_MOST, Overfit
+from registry.layout import at
+from registry.whole import build_model
+from zoo.contracts import FrameBatch
+
+HANDS, STEPS = 4, 60
+LEAST_RATE = 3e-4  # a fine-tuning rate would not learn a batch by heart in sixty steps
+LISTENING_STEPS = 3  # a read-out that starts at zero passes nothing back before its first update
+
+
+def overfit_one_batch(
+    config: Mapping[str, Any],
+    frames: FrameBatch,
+    *,
+    device: str = "cpu",
+    steps: int = STEPS,
+) -> Overfit:
+    """How far the loss on a few hands falls when nothing else is learned.
+
+    The model is built anew with random weights (so the answer does not depend on a checkpoint),
+    without augmentation or dropout, and learns with AdamW at the config's rate, at least
+    LEAST_RATE. It stops as soon as the criterion of the verdict is met. The caller's random state
+    is left as it was.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        model = build_model(without_weights(config)).to(device).eval()
+        data = model.data_preprocessor(FrameBatch(frames.frames[:HANDS]), False)
+        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        rate = max(at(config, "optim_wrapper.optimizer.lr") or 0.0, LEAST_RATE)
+        optimizer = torch.optim.AdamW(trained.values(), lr=rate, weight_decay=0.0)
+        silent, first, best = set(trained), math.nan, math.inf
+        for step in range(steps):
+            optimizer.zero_grad()
+            loss = sum(model(**copy.copy(data), mode="loss").values())
+            first = loss.item() if step == 0 else first
+            best = min(best, loss.item())
+            loss.backward()
+            if step < LISTENING_STEPS:
+                silent = {name for name in silent if not _hears(trained[name])}
+            elif best <= OVERFIT_AT_MOST * first or not math.isfinite(loss.item()):
+                break
+            torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
+            optimizer.step()
+    return Overfit(first=first, best=best, steps=step + 1, unreached=tuple(sorted(silent)))
+
+
+def _hears(parameter: torch.nn.Parameter) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)

@@ -1,0 +1,1 @@
+"""Ladders and tables of variants: `zoo ladder NAME` trains them under one budget."""
