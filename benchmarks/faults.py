@@ -77,9 +77,7 @@ def with_model(change: Callable[[nn.Module], None]) -> Plant:
             change(model)
             return model
 
-        return dataclasses.replace(
-            subject, model=make().eval(), make_model=make, _batches={}, _fresh=None
-        )
+        return dataclasses.replace(subject, model=make().eval(), make_model=make, _memory={})
 
     return plant
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,8 +16,10 @@ from torch import nn
 from registry.catalog import SLOTS
 from registry.layout import at
 from registry.whole import build_model, load
-from zoo.contracts import CropView, FrameBatch, HandTarget
+from zoo.contracts import ClipView, CropView, Frame, FrameBatch, HandTarget
 
+T = TypeVar("T")
+FRAME_RATE = 30.0  # per second, of the still clips a recipe of clips is shown
 FRAMES = 24  # rendered hands a subject is judged on where no data is given
 
 
@@ -39,36 +41,41 @@ class Subject:
     seed: int = 0
     make_model: Callable[[], nn.Module] | None = None  # a newly initialised model; None: the config
     make_optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None
-    _batches: dict[tuple, tuple[CropView, HandTarget]] = field(default_factory=dict, repr=False)
-    _fresh: nn.Module | None = field(default=None, repr=False)
+    _memory: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def fresh_model(self) -> nn.Module:
         """The same model newly initialised from the same seed; the caller may do with it at will.
 
         Raises ValueError for a user's own module that did not say how it is made.
         """
-        if self._fresh is None:
-            self._fresh = self._make()
-        return copy.deepcopy(self._fresh)
+        return copy.deepcopy(self.remember("fresh model", self._make))
 
     def batch(
         self, count: int, *, training: bool, seed: int = 0, start: int = 0
-    ) -> tuple[CropView, HandTarget]:
+    ) -> tuple[CropView | ClipView, HandTarget]:
         """`count` hands as the model's preprocessing shows them; the caller owns the tensors.
 
         training: with augmentation, drawn from `seed`. start: the first hand; the frames repeat.
-        returns: what the network sees, and the labels without surface.
+        returns: what the network sees (for a recipe of clips, each hand held still for a clip),
+            and the labels without surface.
         """
-        key = (count, training, seed, start)
-        if key not in self._batches:
+
+        def make() -> tuple[CropView, HandTarget]:
             chosen = [self.frames.frames[(start + i) % len(self.frames)] for i in range(count)]
-            self._batches[key] = self.preprocess(FrameBatch(tuple(chosen)), training, seed)
-        view, target = self._batches[key]
+            return self.preprocess(self._still_clips(chosen), training, seed)
+
+        view, target = self.remember(("batch", count, training, seed, start), make)
         return view.map(torch.clone), target.map(torch.clone)
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returned when this was first asked for; probes share what is dear to make."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return self._memory[key]
 
     def preprocess(
         self, frames: FrameBatch, training: bool, seed: int = 0
-    ) -> tuple[CropView, HandTarget]:
+    ) -> tuple[CropView | ClipView, HandTarget]:
         """Any frames as the model's preprocessing shows them; nothing is remembered."""
         preprocess = self.model.data_preprocessor
         if "draws" in dict(preprocess.named_buffers()):
@@ -98,14 +105,24 @@ class Subject:
         return kind(list(groups.values()), **settings)
 
     def forget(self) -> None:
-        """Drops remembered batches and models."""
-        self._batches.clear()
-        self._fresh = None
+        """Drops everything remembered."""
+        self._memory.clear()
 
     def with_frames(self, frames: FrameBatch, *, synthetic: bool | None = None) -> Subject:
         """The same model looking at other hands."""
         known = self.synthetic if synthetic is None else synthetic
-        return dataclasses.replace(self, frames=frames, synthetic=known, _batches={})
+        return dataclasses.replace(self, frames=frames, synthetic=known, _memory={})
+
+    def _still_clips(self, frames: list[Frame]) -> FrameBatch:
+        """The frames as they are, or each repeated to the clip the recipe wants."""
+        length = at(self.config or {}, "data.clip.frames") or 1
+        if length == 1:
+            return FrameBatch(tuple(frames))
+        rows = torch.arange(len(frames) * length).view(len(frames), length)
+        times = torch.arange(1 - length, 1, dtype=torch.float64).expand(len(frames), -1)
+        runs = torch.arange(len(frames)).repeat_interleave(length)
+        repeated = tuple(frame for frame in frames for _ in range(length))
+        return FrameBatch(repeated, times=times / FRAME_RATE, rows=rows, runs=runs)
 
     def _make(self) -> nn.Module:
         if self.make_model is not None:
@@ -169,6 +186,16 @@ def subject_of(
 def rendered_frames(count: int, *, seed: int, image_size: int = 128) -> FrameBatch:
     """Rendered hands with exact labels, remembered within the process."""
     return SLOTS["dataset"].get("rendered")(count=count, seed=seed, image_size=image_size)()
+
+
+def last_frames(view: CropView | ClipView) -> CropView:
+    """The crops that are answered: all of them, or the last one of every clip."""
+    if isinstance(view, CropView):
+        return view
+    rows = view.rows
+    if rows is None:
+        rows = torch.arange(view.times.numel()).view(view.times.shape)
+    return view.frames.map(lambda tensor: tensor[rows[:, -1]])
 
 
 def component(parameter: str) -> str:

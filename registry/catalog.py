@@ -139,6 +139,17 @@ probes = Slot(
     "probe",
     {
         "gradient.reach": "benchmarks.probes.gradient:Reach",
+        "gradient.share": "benchmarks.probes.gradient:Share",
+        "gradient.derivative": "benchmarks.probes.derivative:Derivative",
+        "ledger.sum": "benchmarks.probes.ledger:Sum",
+        "ledger.initial": "benchmarks.probes.ledger:Initial",
+        "ledger.units": "benchmarks.probes.ledger:Units",
+        "ledger.scale": "benchmarks.probes.scale:Scale",
+        "numeric.ties": "benchmarks.probes.numeric:Ties",
+        "numeric.extremes": "benchmarks.probes.numeric:Extremes",
+        "numeric.precision": "benchmarks.probes.precision:Precision",
+        "gradient.clip": "benchmarks.probes.gradient:Clip",
+        "gradient.optimised": "benchmarks.probes.gradient:Optimised",
     },
     protocol="benchmarks.probe:Probe",
 )
