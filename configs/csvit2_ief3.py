@@ -16,6 +16,7 @@ model.head.update(
     representation="rot6d_columns",
     relative_to_mean=False,
     readout_gain=0.01,
+    camera=dict(norm_by_hand=False),
 )
 model.losses.update(
     rotations=dict(
@@ -26,7 +27,7 @@ model.losses.update(
     ),
     betas=dict(type="betas", norm="l2", weight=0.05),
     unlabelled_betas=dict(type="betas", norm="l2", hands="unlabelled", weight=0.05),
-    wrist=dict(type="heatmap", sigma=0.01, weight=0.05),
+    wrist=dict(type="heatmap", norm_by_hand=False, sigma=0.01, weight=0.05),
     joints=dict(type="root_joints", norm="l1", unit="mm", weight=0.005),
     reprojection=dict(type="reprojection", crop_width=None, weight=0.004),
 )

@@ -1,0 +1,96 @@
+"""Every shipped config learns: 20 tiny steps in bf16 reach every weight and lower the loss."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS, PARAM_SCHEDULERS
+
+from registry.config import SHIPPED, available, load
+from zoo.app import hooks as _registers  # noqa: F401
+from zoo.app import precision as _registers_too  # noqa: F401
+from zoo.app.assemble import build_model, train_loader
+from zoo.app.schedule import fit_budget, schedulers
+from zoo.data.shards import resolve_shards
+
+STEPS, HANDS = 20, 2
+NAMES = [name for name, file in available().items() if SHIPPED.resolve() in file.parents]
+
+
+class Steps:
+    """The config's own model, optimiser, schedule and dropout, stepped over one batch of hands."""
+
+    def __init__(self, name: str, shards: list[str]) -> None:
+        changes = (f"data.train.batch_size={HANDS}", "data.num_workers=0", "model.precision=bf16")
+        config = fit_budget(load(name, changes, size="tiny"), STEPS)
+        self.model = build_model(config).train()
+        settings = {"type": "CheckedOptimWrapper", **config["optim_wrapper"]}
+        self.wrapper = build_optim_wrapper(self.model, settings)
+        self.rates = [
+            PARAM_SCHEDULERS.build({**settings, "optimizer": self.wrapper})
+            for settings in schedulers(config["param_scheduler"], STEPS)
+        ]
+        self.dropout = HOOKS.build(config["custom_hooks"]["dropout"])
+        batch = next(iter(train_loader(config, shards, steps=1)))
+        self.data = self.model.data_preprocessor(batch, True)
+
+    def run(self) -> tuple[list[float], set[str]]:
+        """The loss of every step, and the weights that never had a gradient."""
+        unreached = {n for n, p in self.model.named_parameters() if p.requires_grad}
+        losses = []
+        for step in range(STEPS):
+            runner = SimpleNamespace(model=self.model, iter=step, max_iters=STEPS)
+            self.dropout.before_train_iter(runner, step)
+            loss = sum(self.model(**self.data, mode="loss").values())
+            losses.append(loss.item())
+            self.wrapper.backward(loss)
+            unreached -= {n for n, p in self.model.named_parameters() if _has_gradient(p)}
+            self.wrapper.step()
+            self.wrapper.zero_grad()
+            for rate in self.rates:
+                rate.step()
+        return losses, unreached - self.out_of_reach()
+
+    def out_of_reach(self) -> set[str]:
+        """What cannot have a gradient: HaMeR's query is zero, and so is all that multiplies it."""
+        constant = getattr(self.model.head, "constant_query", False)
+        return {"head.transformer.to_token_embedding.weight"} if constant else set()
+
+
+def _has_gradient(parameter: torch.nn.Parameter) -> bool:
+    return parameter.grad is not None and bool(parameter.grad.any())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_trains(name, hands):
+    losses, unreached = Steps(name, resolve_shards(hands / "train")).run()
+    assert all(math.isfinite(loss) for loss in losses), losses
+    assert unreached == set()
+    first, last = sum(losses[:3]) / 3, sum(losses[-3:]) / 3
+    assert last < 0.9 * first, losses
+
+
+def test_two_learning_rates_or_one_as_the_config_says():
+    rates = {}
+    for said in ("0.1", "1.0"):
+        key = "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult"
+        config = load("csvit2", [f"{key}={said}"], size="tiny")
+        model = build_model(config)
+        wrapper = build_optim_wrapper(
+            model, {"type": "CheckedOptimWrapper", **config["optim_wrapper"]}
+        )
+        names = {id(p): n for n, p in model.named_parameters()}
+        rates[said] = {
+            names[id(p)].split(".")[0]: group["lr"]
+            for group in wrapper.optimizer.param_groups
+            for p in group["params"]
+        }
+        optimised = {id(p) for g in wrapper.optimizer.param_groups for p in g["params"]}
+        assert {i for i, n in names.items() if model.get_parameter(n).requires_grad} <= optimised
+    assert rates["0.1"]["backbone"] == pytest.approx(0.1 * rates["0.1"]["head"])
+    assert rates["0.1"]["neck"] == rates["0.1"]["head"]
+    assert rates["1.0"]["backbone"] == rates["1.0"]["head"]
