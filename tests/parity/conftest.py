@@ -81,8 +81,8 @@ def fill(
 
 @pytest.fixture(scope="session")
 def by_rule() -> SimpleNamespace:
-    """`normal(name, shape)` and `fill(module, prefix)`."""
-    return SimpleNamespace(normal=normal, fill=fill)
+    """`normal(name, shape)`, `weight(key, shape)` and `fill(module, prefix)`."""
+    return SimpleNamespace(normal=normal, weight=weight, fill=fill)
 
 
 class HamerCase:

@@ -66,6 +66,13 @@ FAMILIES: tuple[Family, ...] = (
         published=("mano_head.",),
         ours=("backbone.pos_embed", "backbone.last_norm.", "head.camera.linear."),
     ),
+    Family(
+        name="csvit2",
+        title="CS-ViT2, Stage 1",
+        module="zoo.weights.csvit2",
+        published=("handec.", "persp_info_embedder."),
+        ours=("backbone.vit.", "neck.net.", "head.decpose.", "head.camera."),
+    ),
 )
 
 
