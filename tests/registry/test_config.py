@@ -138,7 +138,7 @@ def test_everything_wrong_is_said_at_once(folder):
         load("bad")
     assert caught.value.problems == (
         "model has no 'hed'. Did you mean 'head'? Known: hand, backbone, neck, head, temporal, "
-        "losses, precision, supervise_earlier, detach_betas.",
+        "losses, precision, supervise_earlier, detach_betas, supervise_global, frozen.",
         "train_cfg has no 'max_iter'. Did you mean 'max_iters'? Known: max_iters, val_interval, "
         "val_begin.",
         "No head is called 'flta'. Did you mean 'flat'? Known: flat, mano_decoder, unfinished. "
