@@ -24,6 +24,7 @@ TOP_LEVEL = (
     "custom_hooks",
     "randomness",
     "visualizer",
+    "stage1",
 )
 
 # One part a path, and named dicts of parts.
@@ -65,7 +66,9 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
     "model.hand": ("asset", "tips", "joint_regressor"),
     "augmentation": ("crop", "view", "pixels"),
     "evaluation": ("metrics",),
-    "data": ("train", "val", "num_workers", "synthetic", "clip"),
+    "stage1": ("config", "checkpoint"),
+    "data": ("train", "val", "num_workers", "synthetic", "clip", "token_cache"),
+    "data.token_cache": ("copies",),
     "data.clip": ("frames", "stride", "windows", "run", "history"),
     "data.train": ("shards", "sources", "batch_size", "shuffle"),
     "data.val": ("shards", "sources", "batch_size"),

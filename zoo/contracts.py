@@ -49,11 +49,20 @@ class ClipView(Record):
 
 
 @dataclass(frozen=True)
+class EncodedClips(Record):
+    """Clips whose frames a frozen Stage 1 has seen before: all that a temporal part needs."""
+
+    tokens: Tensor  # (B, T, D) one query a frame, oldest first
+    times: Tensor  # (B, T) s, float64, the last frame is 0
+    estimates: tuple[Tensor, ...]  # (B, P) each, of the last frame, as in HandQuery
+    view: CropView  # of the last frame; its pictures are blank
+
+
+@dataclass(frozen=True)
 class HandTarget(Record):
     """Everything losses and metrics may see: mmengine's `data_samples`.
 
-    For a clip these are the LAST frame's. A label that is not valid holds zeros and must never be
-    read except through its validity.
+    Of a clip, the LAST frame's. A label that is not valid holds zeros; read its validity first.
     """
 
     rotmats: Tensor  # (B, K, 3, 3) absolute, rotmats[:, 0] turns the hand into the camera frame
@@ -109,6 +118,15 @@ class FrameBatch:
         if self.rows is None:
             return self.frames
         return tuple(self.frames[row] for row in self.rows[:, -1].tolist())
+
+
+@dataclass(frozen=True)
+class EncodedBatch(Record):
+    """What a token cache yields: clips and their labels, with nothing left to preprocess."""
+
+    label: HandTarget
+    clips: EncodedClips
+    skipped: tuple[SkippedSample, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from zoo.contracts import (
     Backbone,
     ClipView,
     CropView,
+    EncodedClips,
     HandMesh,
     HandQuery,
     HandTarget,
@@ -85,7 +86,7 @@ class HandMeshModel(BaseModel):
 
     def forward(
         self,
-        inputs: CropView | ClipView,
+        inputs: CropView | ClipView | EncodedClips,
         data_samples: HandTarget | None = None,
         mode: str = "tensor",
     ) -> Prediction | dict[str, Tensor] | list[dict[str, Any]]:
@@ -100,8 +101,12 @@ class HandMeshModel(BaseModel):
             return list(records(prediction, self.hand.place(prediction), target))
         raise ValueError(f"mode is 'tensor', 'loss' or 'predict', not {mode!r}")
 
-    def predict_hand(self, inputs: CropView | ClipView) -> Prediction:
+    def predict_hand(self, inputs: CropView | ClipView | EncodedClips) -> Prediction:
         """The hand of every crop, or of every clip's last frame."""
+        if isinstance(inputs, EncodedClips):
+            token = self._refined(inputs.tokens, inputs.times)
+            query = HandQuery(token=token, estimates=inputs.estimates)
+            return self._fp32(self.head.read, query, inputs.view)
         view = inputs.frames if isinstance(inputs, ClipView) else inputs
         query = self.queries(view)
         if isinstance(inputs, ClipView):
@@ -171,12 +176,16 @@ class HandMeshModel(BaseModel):
             rows = torch.arange(clip.times.numel(), device=clip.times.device).view_as(clip.times)
         latest = clip.times.sort(dim=1, stable=True).indices[:, -1:]
         last = rows.gather(1, latest)[:, 0]
-        token = query.token[last]
-        if self.temporal is not None:
-            with torch.autocast(token.device.type, enabled=False):
-                token = self.temporal(query.token[rows].float(), clip.times)
+        token = self._refined(query.token[rows], clip.times)
         view = clip.frames.map(lambda tensor: tensor[last])
         return dataclasses.replace(query.map(lambda tensor: tensor[last]), token=token), view
+
+    def _refined(self, tokens: Tensor, times: Tensor) -> Tensor:
+        if self.temporal is None:
+            latest = times.sort(dim=1, stable=True).indices[:, -1]
+            return tokens[torch.arange(len(tokens), device=tokens.device), latest]
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.temporal(tokens.float(), times)
 
 
 def records(

@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from zoo.contracts import (
     ClipView,
     CropView,
+    EncodedBatch,
     Frame,
     FrameBatch,
     HandTarget,
@@ -91,12 +92,15 @@ class Preprocess(BaseDataPreprocessor):
         self._count: int | None = None  # `draws` on the host: reading it would wait for the GPU
 
     @torch.no_grad()
-    def forward(self, data: FrameBatch, training: bool = False) -> dict:
+    def forward(self, data: FrameBatch | EncodedBatch, training: bool = False) -> dict:
         """`inputs` (CropView, or ClipView of clips) and `data_samples` (HandTarget) of a batch.
 
         In the crop, keypoints are crop px; joints and orientation are in the camera after all
         changes of view. `frame_from_crop` leads back to the picture as it was stored.
         """
+        if isinstance(data, EncodedBatch):
+            clips, label = data.clips.to(self.device), data.label.to(self.device)
+            return {"inputs": clips, "data_samples": label}
         if not data.frames:
             raise ValueError("preprocessing got a batch without a single hand; leave such out")
         with torch.autocast(self.device.type, enabled=False):

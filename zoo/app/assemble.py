@@ -13,10 +13,11 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from registry.build import build_metrics
 from registry.whole import build_model
-from zoo.app import checkpoints
+from zoo.app import checkpoints, launch
 from zoo.app import hooks as _register_hooks  # noqa: F401  # names in custom_hooks
 from zoo.app import precision as _register_wrapper  # noqa: F401
 from zoo.app.adversarial import AdversarialSteps
@@ -85,14 +86,19 @@ def build_runner(
     hooks: list[Hook],
     resume_from: tuple[Path, int] | None = None,
     launcher: str = "none",
+    train_batches: DataLoader | None = None,
 ) -> Runner:
-    """A Runner over objects already built; it resolves no name of ours."""
+    """A Runner over objects already built; it resolves no name of ours.
+
+    train_batches: instead of the loader of `shards.train`.
+    """
     steps = config["train_cfg"]["max_iters"]
     done = resume_from[1] if resume_from else 0
     runner = Runner(
         model=model,
         work_dir=str(work_dir),
-        train_dataloader=train_loader(config, shards.train, steps=steps, skip_batches=done),
+        train_dataloader=train_batches
+        or train_loader(config, shards.train, steps=steps, skip_batches=done),
         val_dataloader=val_loader(config, shards.val),
         val_evaluator=Evaluator(HandMetrics(metrics=build_metrics(config))),
         train_cfg={"by_epoch": False, **config["train_cfg"]},
@@ -112,9 +118,12 @@ def build_runner(
         load_from=str(resume_from[0]) if resume_from else None,
         resume=resume_from is not None,
         launcher=launcher,
-        randomness={"seed": config.get("randomness", {}).get("seed", 0)},
+        randomness={
+            "seed": config.get("randomness", {}).get("seed", 0),
+            "diff_rank_seed": True,  # dropout differs as augmentation does; rank 0 has the seed
+        },
         experiment_name=work_dir.name,
-        cfg=Config(_plain(config)),
+        cfg=Config({**_plain(config), "model_wrapper_cfg": launch.wrapper()}),
     )
     _log_everything_to_file(runner)
     return runner

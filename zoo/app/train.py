@@ -16,7 +16,7 @@ from rich.table import Table
 from registry.config import find, load
 from registry.layout import parts
 from registry.plugins import load_plugin
-from zoo.app import checkpoints, results
+from zoo.app import checkpoints, launch, results, stage_one
 from zoo.app.assemble import build_model, build_runner
 from zoo.app.hooks import CleanStop, FiniteLoss, LiveProgress, SkippedSamples
 from zoo.app.schedule import fit_budget
@@ -60,11 +60,15 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     """
     for plugin in request.plugins:
         load_plugin(plugin)
+    console = launch.join(request.launcher, console)
     config, size = resolve(request)
-    work_dir, resume_from = _place(request, size)
+    work_dir, resume_from = launch.first_decides(lambda: _place(request, size))
     model = build_model(config)
     console.print(describe(request.config, config, model, size, work_dir))
-    shards = find_shards(config, request.data, request.val_data, console)
+    if config.get("stage1") and resume_from is None:
+        stage_one.prepare(request, config, size.name, model, console, train)
+    with launch.first_first():
+        shards = find_shards(config, request.data, request.val_data, console)
     watch = Watch(console)
     runner = build_runner(
         config,
@@ -74,16 +78,20 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
         hooks=watch.hooks,
         resume_from=resume_from,
         launcher=request.launcher,
+        train_batches=stage_one.cached_loader(config, model, shards, console, resume_from),
     )
     if resume_from:
         console.print(f"Resuming at step {resume_from[1]} from {resume_from[0]}")
     watch.run(runner)
-    if watch.stop.caught is not None:
+    first = launch.leave()
+    if watch.stop.stopped:
         console.print(
             f"Stopped at step {runner.iter} with a checkpoint in {work_dir}. "
             f"Go on with: [bold]{_resume_command(request)}[/]"
         )
         return TrainResult(work_dir, False, {})
+    if not first:
+        return TrainResult(work_dir, True, {})
     facts = {
         "config_name": Path(request.config).stem,
         "size": size.name,
@@ -93,6 +101,8 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     history = results.loss_history(runner.message_hub)
     final, _ = checkpoints.latest(work_dir)
     summary = results.finish(config, model, shards, final, history, facts, console)
+    if config.get("stage1"):
+        console.print(stage_one.beside_stage_one(config, model, shards, summary, work_dir))
     return TrainResult(work_dir, True, summary)
 
 

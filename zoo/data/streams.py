@@ -184,6 +184,11 @@ class EvalStream(IterableDataset):
         self.max_bad, self.clip = max_bad, clip
         self.batch_size = batch_size if clip is None else max(1, batch_size // clip.run)
         self._length = count_hands(self.sources) if clip is None else self._count_runs()
+        if clip is not None and not self._length:
+            raise ValueError(
+                f"no film of the validation data has {clip.frames} consecutive frames of one hand "
+                f"(data.clip.frames); take shorter clips, or data with sequences."
+            )
 
     def __len__(self) -> int:
         """Labelled hands, or runs of clips, over all ranks."""

@@ -95,6 +95,12 @@ class RotaryTimeEncoder(nn.Module):
         last = queries[:, -1:]
         return last + self.zero_linear(self._from_last(last, queries, turns))
 
+    def set_dropout(self, p: float) -> None:
+        """Every dropout of the encoder, attention maps included, at probability p."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = p
+
     def _from_last(self, last: Tensor, queries: Tensor, turns: Tensor) -> Tensor:
         x = last
         for own, across, feed_forward in self.layers:
