@@ -17,6 +17,7 @@ from zoo.contracts import FrameBatch
 PRECISIONS = ("bf16", "fp32")
 STAGES = ("augmentation", "backbone", "neck", "head", "mano", "losses")
 Say = Callable[[str], None]
+Timings = Mapping[str, Mapping[str, Mapping[str, Timing]]]  # precision, kind, subject
 
 
 def measure(
@@ -48,9 +49,10 @@ def measure(
         ]
         share = budget / max(1, len(precisions) * (3 + len(STAGES)))
         for precision in precisions:
+            found = _pieces(benches, precision, say)
             timings[precision] = {
                 kind: alternate(work, budget=share, clock=clock, device=device)
-                for kind, work in _pieces(benches, precision, say)
+                for kind, work in found
             }
         say("memory of a training step")
         memory = {bench.name: _peak(bench, precisions[0], device) for bench in benches}
@@ -92,7 +94,7 @@ def _peak(bench: Bench, precision: str, device: str) -> float:
 def _subject(
     name: str,
     cost: Cost,
-    timings: Mapping[str, Mapping[str, Mapping[str, Timing]]],
+    timings: Timings,
     memory: float | None,
     batch: int,
     config: Mapping[str, Any],
@@ -136,37 +138,49 @@ def _ratios(
     names: Sequence[str],
     against: Sequence[str],
     costs: Mapping[str, Cost],
-    timings: Mapping[str, Mapping[str, Mapping[str, Timing]]],
+    timings: Timings,
     memory: Mapping[str, float],
 ) -> dict[str, dict[str, Any]]:
     pairs = [(a, b) for b in against for a in names if a != b]
-    shared = {
-        pair: [
-            (precision, kind, of[pair[0]], of[pair[1]])
+    comparisons = sum(
+        a in of and b in of for a, b in pairs for kinds in timings.values() for of in kinds.values()
+    )
+    found = {}
+    for a, b in pairs:
+        by_precision = {
+            precision: _timed_ratios(a, b, kinds, comparisons)
             for precision, kinds in timings.items()
-            for kind, of in kinds.items()
-            if pair[0] in of and pair[1] in of
-        ]
-        for pair in pairs
-    }
-    comparisons = sum(map(len, shared.values()))
-    return {
-        f"{a}/{b}": {
+        }
+        main = next(iter(by_precision.values()), {})
+        found[f"{a}/{b}"] = {
             "parameters_m": costs[a].parameters_m / costs[b].parameters_m,
             "gflops": costs[a].gflops / costs[b].gflops,
             **({"peak_memory_mb": memory[a] / memory[b]} if memory else {}),
-            **{
-                f"{_NAMES.get(kind, f'{kind}_ms')}:{precision}": _record(
-                    one.ratio(other, comparisons=comparisons)
-                )
-                for precision, kind, one, other in shared[a, b]
-            },
+            **{name: main[name] for name in _HEADLINES if name in main},
+            "precisions": by_precision,
         }
-        for a, b in pairs
+    return found
+
+
+def _timed_ratios(
+    a: str, b: str, kinds: Mapping[str, Mapping[str, Timing]], comparisons: int
+) -> dict[str, Any]:
+    both = {kind: of for kind, of in kinds.items() if a in of and b in of}
+    times = {kind: of[a].ratio(of[b], comparisons=comparisons) for kind, of in both.items()}
+    return {
+        "forward_ms": _record(times["forward"]),
+        "images_per_s": _record(_inverse(times["batch"])),
+        "train_step_ms": _record(times["train_step"]),
+        "samples_per_s": _record(_inverse(times["train_step"])),
+        "stages_ms": {stage: _record(times[stage]) for stage in STAGES if stage in times},
     }
 
 
-_NAMES = {"forward": "forward_ms", "batch": "batch_ms", "train_step": "train_step_ms"}
+def _inverse(ratio: Estimate) -> Estimate:
+    """The ratio the other way round; an unknown bound stays unknown."""
+    return Estimate(
+        1 / ratio.value, 1 / ratio.high if ratio.high else 0.0, 1 / ratio.low if ratio.low else 0.0
+    )
 
 
 def _record(ratio: Estimate) -> dict[str, float]:

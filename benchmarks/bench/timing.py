@@ -12,7 +12,7 @@ from benchmarks.statistics import Estimate, median_interval, paired_ratio
 
 Clock = Callable[[], float]
 Work = Callable[[], object]
-LEAST_ROUNDS = 9
+LEAST_ROUNDS = 13  # fewer could not bound twenty ratios at once
 SHORTEST = 0.02  # s, of one measurement: work that is quicker is done several times in it
 
 
