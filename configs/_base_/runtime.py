@@ -10,7 +10,7 @@ default_hooks = dict(
     ),
     logger=dict(interval=10),
 )
-custom_hooks = dict()
+custom_hooks = dict(guards=dict(type="zoo.app.guards.RunGuards"))
 randomness = dict(seed=0)
 visualizer = dict(backends=("tensorboard",))
 evaluation = dict(

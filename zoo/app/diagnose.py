@@ -15,16 +15,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import exhibits
+from benchmarks.causes import complete
 from benchmarks.diagnose import ProbeRun, chosen, diagnose, to_json
 from benchmarks.report import diagnosis, page
 from benchmarks.report.pictures import Looks
 from benchmarks.subject import FRAMES, Subject, load_subject
-from benchmarks.causes import complete
 from registry.difference import ABSENT
 from registry.plugins import load_plugin
 from registry.priority import ranked_difference
 from zoo.app.assemble import val_loader
 from zoo.app.diagnose_print import show
+from zoo.app.guards import read_batch
 from zoo.app.own_subject import is_own_model, load_own
 from zoo.app.results import commit, machine, write_json
 from zoo.app.run_folder import RunFolder, is_run
@@ -133,7 +134,9 @@ def _subject(
 
 
 def _frames(data: str) -> FrameBatch:
-    """The first labelled hands of shards."""
+    """The first labelled hands of shards, or the batch a guard kept."""
+    if data.endswith(".pth"):
+        return read_batch(data)
     config = {"data": {"val": {"batch_size": FRAMES}}}
     loader = val_loader(config, resolve_shards(data))
     frames = tuple(islice((f for batch in loader for f in batch.frames), FRAMES))
