@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from zoo.data.synthetic.write import write_dataset
+
 SUPPORT = Path(__file__).parents[1] / "support" / "tiny.py"
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> Path:
+    """A folder with train/ shards of a few films of eight frames."""
+    folder = tmp_path_factory.mktemp("films")
+    write_dataset(
+        folder, count=24, image_size=64, seed=3, split=(1.0, 0.0), sequences=1.0, clip_frames=8
+    )
+    return folder
 
 
 @pytest.fixture(scope="session")
