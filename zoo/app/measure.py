@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from registry.build import build_sources
 from registry.config import load
 from registry.layout import at
 from registry.plugins import load_plugin
@@ -34,7 +35,7 @@ def measure_checkpoint(
 ) -> dict[str, float]:
     """Prints and returns every metric of a checkpoint; writes them where asked.
 
-    data: shards to measure on; None takes the validation shards the config names or renders.
+    data: shards to measure on; None takes the validation data the config names or renders.
     """
     for plugin in plugins:
         load_plugin(plugin)
@@ -43,11 +44,7 @@ def measure_checkpoint(
         config = with_data_of_run(config, checkpoint)
     model = build_model(config)
     step = load_weights(model, checkpoint)
-    if data is None:
-        shards = find_shards(config, None, None, console)
-        train, val = shards.train, shards.val
-    else:
-        train, val = None, resolve_shards(data)
+    train, val = _measured_on(config, data, console)
     evaluation = evaluate(config, model, val, train)
     console.print(metrics_table(evaluation))
     for reason, entry in evaluation.skipped.items():
@@ -63,6 +60,20 @@ def measure_checkpoint(
         }
         write_json(json_file, {**_facts(config, checkpoint, step, val), **numbers})
     return evaluation.metrics
+
+
+def _measured_on(
+    config: Mapping[str, Any], data: str | None, console: Console
+) -> tuple[Data | None, Data]:
+    """Training data for the baseline, None where there are none to read, and what is judged."""
+    if data is not None:
+        return None, resolve_shards(data)
+    only_val = build_sources(config, "data.val.sources")
+    trained = at(config, "data.train.shards") or at(config, "data.train.sources")
+    if only_val and not trained:
+        return None, only_val
+    shards = find_shards(config, None, None, console)
+    return shards.train, shards.val
 
 
 def with_data_of_run(config: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
