@@ -20,17 +20,18 @@ from mmengine.logging import MessageHub
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.verdict import explain
 from zoo.app import checkpoints
 from zoo.app.assemble import Shards, val_loader
 from zoo.app.curves import draw_curves
 from zoo.app.evaluate import Evaluation, evaluate, load_weights, save_predictions
+from zoo.app.judge import judge, thinned
 from zoo.contracts import FrameBatch
 from zoo.data.sources import count_hands, data_fingerprint
 from zoo.inference.sheet import overlay_sheet, write_sheet
 from zoo.model import HandMeshModel
 
 History = dict[str, list[float]]
-CONVERGED_AT = 0.8  # of the baseline's root-relative error: clearly looking at the picture
 SHEET_HANDS = 24
 
 
@@ -52,13 +53,14 @@ def finish(
     work_dir = checkpoint.parent
     load_weights(model, checkpoint)
     evaluation = evaluate(config, model, shards.val, shards.train)
-    summary = run_record(config, model, shards, evaluation, facts)
-    write_json(work_dir / "run.json", summary)
+    facts = {**facts, "verdict": judge(config, model, shards, evaluation, history, facts)}
+    summary = run_record(config, model, shards, evaluation, {**facts, "history": thinned(history)})
     save_predictions(work_dir / "predictions.npz", evaluation)
     draw_curves(work_dir / "curves.png", history, config["train_cfg"]["val_interval"])
     write_sheet(
         work_dir / "predictions.png", draw_predictions(config, model, shards), overwrite=True
     )
+    write_json(work_dir / "run.json", summary)  # last: where it is, everything else is
     console.print(metrics_table(evaluation))
     for line in closing_lines(summary, work_dir, checkpoint):
         console.print(line, highlight=False)
@@ -91,7 +93,6 @@ def run_record(
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The run.json of the command-line contract, schema 1."""
-    ratio = _ratio(evaluation, "root_mpjpe_mm")
     return {
         "schema": 1,
         "config": config,
@@ -113,10 +114,8 @@ def run_record(
         "metrics": evaluation.metrics,
         "intervals": evaluation.intervals,
         "baseline": evaluation.baseline,
-        "verdict": {
-            "converged": ratio is not None and ratio <= CONVERGED_AT,
-            "criteria": {"root_mpjpe_of_baseline": ratio, "at_most": CONVERGED_AT},
-        },
+        "verdict": facts.get("verdict"),
+        "history": facts.get("history", {}),
         "skipped": {"train": facts.get("skipped", {}), "val": evaluation.skipped},
     }
 
@@ -171,6 +170,9 @@ def closing_lines(summary: Mapping[str, Any], work_dir: Path, checkpoint: Path) 
             f"[yellow]Left out[/]     {summary['skipped_updates']} updates whose gradient was not "
             f"finite"
         )
+    criteria = summary["verdict"]["criteria"]
+    failed = [explain(name, of) for name, of in criteria.items() if of["holds"] is not True]
+    lines.append(f"Verdict      {'; '.join(failed) or 'converged, every criterion holds'}")
     lines += [
         "Next:",
         f"  zoo predict {name} {work_dir} hand.jpg --box x0,y0,x1,y1",
