@@ -14,6 +14,7 @@ from benchmarks.verdict import OVERFIT_AT_MOST, Overfit
 from registry.layout import at
 from registry.whole import build_model
 from zoo.contracts import FrameBatch
+from zoo.model import HandMeshModel
 
 HANDS, STEPS = 4, 60
 LEAST_RATE = 3e-4  # a fine-tuning rate would not learn a batch by heart in sixty steps
@@ -24,6 +25,7 @@ def overfit_one_batch(
     config: Mapping[str, Any],
     frames: FrameBatch,
     *,
+    trained: HandMeshModel | None = None,
     device: str = "cpu",
     steps: int = STEPS,
 ) -> Overfit:
@@ -33,14 +35,19 @@ def overfit_one_batch(
     without augmentation or dropout, and learns with AdamW at the config's rate, at least
     LEAST_RATE. It stops as soon as the criterion of the verdict is met. The caller's random state
     is left as it was.
+
+    trained: gives its weights to the parts that the config freezes.
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         model = build_model(without_weights(config)).to(device).eval()
-        data = model.data_preprocessor(FrameBatch(frames.frames[:HANDS]), False)
-        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        for part in getattr(trained, "frozen", ()):
+            if (known := getattr(trained, part)) is not None:
+                getattr(model, part).load_state_dict(known.state_dict())
+        data = model.data_preprocessor(few(frames), False)
+        learns = {n: p for n, p in model.named_parameters() if p.requires_grad}
         rate = max(at(config, "optim_wrapper.optimizer.lr") or 0.0, LEAST_RATE)
-        optimizer = torch.optim.AdamW(trained.values(), lr=rate, weight_decay=0.0)
-        silent, first, best = set(trained), math.nan, math.inf
+        optimizer = torch.optim.AdamW(learns.values(), lr=rate, weight_decay=0.0)
+        silent, first, best = set(learns), math.nan, math.inf
         for step in range(steps):
             optimizer.zero_grad()
             loss = sum(model(**copy.copy(data), mode="loss").values())
@@ -48,12 +55,25 @@ def overfit_one_batch(
             best = min(best, loss.item())
             loss.backward()
             if step < LISTENING_STEPS:
-                silent = {name for name in silent if not _hears(trained[name])}
+                silent = {name for name in silent if not _hears(learns[name])}
             elif best <= OVERFIT_AT_MOST * first or not math.isfinite(loss.item()):
                 break
-            torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learns.values(), 1.0)
             optimizer.step()
     return Overfit(first=first, best=best, steps=step + 1, unreached=tuple(sorted(silent)))
+
+
+def few(batch: FrameBatch, hands: int = HANDS) -> FrameBatch:
+    """The first hands of a batch, or its first clips."""
+    if batch.rows is None:
+        return FrameBatch(batch.frames[:hands])
+    kept, rows = batch.rows[:hands].unique(return_inverse=True)
+    return FrameBatch(
+        tuple(batch.frames[i] for i in kept.tolist()),
+        times=None if batch.times is None else batch.times[:hands],
+        rows=rows,
+        runs=None if batch.runs is None else batch.runs[kept],
+    )
 
 
 def _hears(parameter: torch.nn.Parameter) -> bool:

@@ -56,14 +56,14 @@ def attribution(results: Results, climbs: Sequence[Climb], number: int, metric: 
     number: of the rung. Over all rungs the values add up to goal minus start, in every order and
     so on average. The interval pairs runs by seed and hands by key.
     """
-    weights = _weights(climbs, number)
+    terms = _terms(results, climbs, number)
     seeds = len(next(iter(results.values())))
     runs = [
-        sum(weight * results[stop][seed].metric(metric) for stop, weight in weights.items())
+        sum(weight * of[seed].metric(metric) for weight, of in terms) / len(climbs)
         for seed in range(seeds)
     ]
-    terms = [(w, result) for stop, w in weights.items() for result in results[stop]]
-    error = _hands_error(terms, metric, seeds) if weights else 0.0
+    flat = [(weight / len(climbs), result) for weight, of in terms for result in of]
+    error = _hands_error(flat, metric, seeds) if flat else 0.0
     return mean_of_runs(runs, hands_error=error)
 
 
@@ -86,14 +86,20 @@ def interaction(
     return {"by_order": by_order, "spread": max(values) - min(values)}
 
 
-def _weights(climbs: Sequence[Climb], number: int) -> dict[Taken, float]:
-    """How often each stop enters a rung's mean, with its sign; what cancels is left out."""
-    weights: dict[Taken, float] = {}
+def _terms(
+    results: Results, climbs: Sequence[Climb], number: int
+) -> list[tuple[int, Sequence[Result]]]:
+    """The runs that enter a rung's mean, each with how often and its sign; what cancels is out.
+
+    Stops that share their runs are one, so that configs that are the same differ by exactly 0.
+    """
+    counted: dict[tuple[int, ...], tuple[int, Sequence[Result]]] = {}
     for climb in climbs:
         before = frozenset(climb.order[: climb.order.index(number)])
-        for stop, sign in ((before, -1.0), (before | {number}, 1.0)):
-            weights[stop] = weights.get(stop, 0.0) + sign / len(climbs)
-    return {stop: weight for stop, weight in weights.items() if weight}
+        for stop, sign in ((before, -1), (before | {number}, 1)):
+            key = tuple(map(id, results[stop]))
+            counted[key] = (counted.get(key, (0, ()))[0] + sign, results[stop])
+    return [term for term in counted.values() if term[0]]
 
 
 def _hands_error(terms: Sequence[tuple[float, Result]], metric: str, seeds: int) -> float:
