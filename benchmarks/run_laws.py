@@ -171,7 +171,7 @@ def result(log: RunLog) -> ProbeResult:
     """A finished run is better than a hand that never looks at the picture."""
     if log.summary is None:
         raise Unrunnable("the run has no run.json: it did not finish")
-    ratio = at(log.summary, "verdict.criteria.root_mpjpe_of_baseline")
+    ratio = at(log.summary, "verdict.criteria.beats_baseline.value")
     if ratio is None:
         raise Unrunnable("run.json holds no error to compare with the baseline")
     evidence = {"of_baseline": ratio, "skipped_updates": log.summary.get("skipped_updates") or 0}
