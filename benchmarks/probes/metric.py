@@ -24,6 +24,7 @@ HANDS = 5
 EXACT = 0.02  # mm, px or share; points in float32 are off by less
 MOVED_MM, MOVED_PX = 10.0, 5.0
 _ABSOLUTE = ("mpjpe_mm", "mpvpe_mm", "rte_mm")  # errors in the camera's frame
+_SAVING = "default_hooks.checkpoint"
 _BETTER_LARGE = ("pck", "auc", "f_at")
 
 Move = Callable[[Tensor], Tensor]
@@ -89,7 +90,7 @@ class Promise(_EveryMetric):
     see: ClassVar[str] = "docs/probes.md#metric-name"
 
     def judge(self, judged: Judged) -> tuple[str, dict[str, float]]:
-        truth, wrong, name = judged.truth, judged.wrong, judged.metric.name
+        truth, wrong = judged.truth, judged.wrong
         best = judged.score(truth)
         base = judged.score(wrong)
         turn = rotvec_to_rotmat(torch.tensor([0.4, -0.3, 0.5]))
@@ -161,30 +162,33 @@ class BestCheckpoint:
 
     id: ClassVar[str] = "metric.best"
     family: ClassVar[str] = "metric"
-    law: ClassVar[str] = (
-        "By the rule that keeps the best checkpoint the truth beats a wrong answer."
-    )
+    law: ClassVar[str] = "By the rule that keeps the best checkpoint the truth is better."
     see: ClassVar[str] = "docs/probes.md#metric-best"
 
     def __call__(self, subject: Subject) -> ProbeResult:
-        path = "default_hooks.checkpoint"
-        saving = at(subject.config or {}, path) or {}
-        wanted, rule = saving.get("save_best"), saving.get("rule", "less")
-        if not isinstance(wanted, str) or wanted == "auto":
+        saving = at(subject.config or {}, _SAVING) or {}
+        wanted, rules = saving.get("save_best"), saving.get("rule", "less")
+        names = [wanted] if isinstance(wanted, str) else list(wanted or ())
+        if not names or names == ["auto"]:
             raise Unrunnable("the config chooses no best checkpoint by name")
+        rules = [rules] * len(names) if isinstance(rules, str) else list(rules)
         known = {judged.metric.name: judged for judged in judged_metrics(subject)}
-        judged = known.get(wanted.rpartition("/")[2])
-        if judged is None:
-            what = f"names {wanted!r}, which no metric measures; there are {', '.join(known)}"
-            return ProbeResult((self._finding(f"{path}.save_best", what, {}),))
-        right = float(judged.score(judged.truth).mean())
-        wrong = float(judged.score(judged.wrong).mean())
-        numbers = {"truth": right, "wrong": wrong}
-        if (right < wrong) == (rule == "less"):
-            return ProbeResult((), numbers)
-        what = f"is {rule!r}, by which a wrong answer ({wrong:.3g}) beats the truth ({right:.3g})"
-        fix = f"{path}.rule={'greater' if rule == 'less' else 'less'}"
-        return ProbeResult((self._finding(f"{path}.rule", what, numbers, fix),), numbers)
+        findings: list[Finding] = []
+        evidence = {}
+        for name, rule in zip(names, rules, strict=True):
+            judged = known.get(name.rpartition("/")[2])
+            if judged is None:
+                what = f"names {name!r}, which no metric measures; there are {', '.join(known)}"
+                findings.append(self._finding(f"{_SAVING}.save_best", what, {}))
+                continue
+            right = float(judged.score(judged.truth).mean())
+            wrong = float(judged.score(judged.wrong).mean())
+            evidence[name] = numbers = {"truth": right, "wrong": wrong}
+            if (right < wrong) != (rule == "less"):
+                what = f"is {rule!r}, by which a wrong {name} ({wrong:.3g}) beats {right:.3g}"
+                fix = f"{_SAVING}.rule={'greater' if rule == 'less' else 'less'}"
+                findings.append(self._finding(f"{_SAVING}.rule", what, numbers, fix))
+        return ProbeResult(tuple(findings), evidence)
 
     def _finding(self, path: str, what: str, numbers: Mapping[str, float], *fix: str) -> Finding:
         return Finding(
@@ -225,7 +229,7 @@ def _broken_promises(judged: Judged, numbers: Mapping[str, float]) -> Iterator[s
     perfect = 1.0 if judged.is_share else 0.0
     if not abs(numbers["truth"] - perfect) <= EXACT:
         yield f"gives the truth {numbers['truth']:.3g}, not {perfect:g}"
-    if not (numbers["wrong"] < numbers["truth"]) == judged.is_share:
+    if (numbers["wrong"] < numbers["truth"]) != judged.is_share:
         yield "does not tell the truth from a wrong answer"
     if judged.is_share:
         return
