@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.subject import FRAMES, Subject, rendered_frames
-from registry.whole import build_hand, build_preprocess
+from registry.build import build_hand
+from registry.whole import build_preprocess
 from zoo.contracts import CameraPose, CropView, FrameBatch, HandMesh, HandTarget, Prediction
 from zoo.mano.layer import ManoLayer
 
