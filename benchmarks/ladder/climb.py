@@ -52,7 +52,7 @@ def stops_of(found: Route) -> list[Stop]:
     plan, seen, result = found.plan, [], []
     for taken in found.stops():
         numbers = tuple(sorted(taken))
-        config = _frugal(plan.at(taken))
+        config = frugal(plan.at(taken))
         name = next((stop.name for stop in seen if same(stop.config, config)), None)
         stop = Stop(name or _name(plan, numbers), numbers, config)
         seen.append(stop)
@@ -174,7 +174,7 @@ def _name(plan: Plan, numbers: tuple[int, ...]) -> str:
     return "set-" + "-".join(f"{number + 1:02d}" for number in numbers)
 
 
-def _frugal(config: dict[str, Any]) -> dict[str, Any]:
+def frugal(config: dict[str, Any]) -> dict[str, Any]:
     """The config that saves often and keeps the last state alone; no number depends on it."""
     hooks = dict(config.get("default_hooks") or {})
     interval = max(1, config["train_cfg"]["max_iters"] // CHECKPOINTS)

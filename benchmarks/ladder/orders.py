@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.ladder.plan import CannotClimb, Plan, WhyNot, merge
+from benchmarks.ladder.plan import CannotClimb, Plan, WhyNot, first_sentence, merge
 
 Taken = frozenset[int]  # numbers of the rungs that are made
 KINDS = ("forward", "backward", "both", "shapley")
@@ -90,7 +90,8 @@ def _mended(found: Route, why_not: WhyNot) -> Plan | None:
             other = climb.order[count] if needed is None else needed
             if other == last:
                 raise CannotClimb(f"No order of the rungs can be climbed: {reason}")
-            return merge(plan, last, other, f"in another order it cannot be built: {reason}")
+            why = first_sentence(reason)
+            return merge(plan, last, other, f"in another order it cannot be built: {why}")
     return None
 
 

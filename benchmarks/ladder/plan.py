@@ -96,9 +96,16 @@ def make_plan(
 
 
 def single_changes(plan: Plan) -> Plan:
-    """The same ladder with a rung for every difference, named by its path."""
-    rungs = tuple(Rung(c.path, (c,)) for rung in plan.rungs for c in rung.changes)
-    return Plan(plan.start, plan.goal, plan.config, rungs, plan.held)
+    """The same ladder with a rung for every difference, named by its path.
+
+    Differences that can only be built together stay one rung.
+    """
+    rungs = [
+        fine
+        for rung in plan.rungs
+        for fine in ([rung] if rung.notes else [Rung(c.path, (c,)) for c in rung.changes])
+    ]
+    return Plan(plan.start, plan.goal, plan.config, tuple(rungs), plan.held)
 
 
 def _by_slot(changes: Sequence[Change]) -> list[Rung]:
@@ -146,7 +153,7 @@ def _with_what_it_needs(
     below: Mapping[str, Any], rung: Rung, left: list[Rung], reason: str, why_not: WhyNot
 ) -> tuple[Rung, list[Rung]]:
     """The rung with one later change, else with one later rung, else with as many as it takes."""
-    because = f"alone it cannot be built: {reason}"
+    because = f"alone it cannot be built: {first_sentence(reason)}"
     for change in (change for other in left for change in other.changes):
         if why_not(apply(below, [*rung.changes, change])) is None:
             note = f"takes {change.path} with it, for {because}"
@@ -160,6 +167,11 @@ def _with_what_it_needs(
         if why_not(apply(below, [*rung.changes, *changes])) is None:
             return _merged(rung, left[:count], because), left[count:]
     raise CannotClimb(f"The rung {rung.name} cannot be built with any of those after it: {reason}")
+
+
+def first_sentence(text: str) -> str:
+    """What is wrong, without what could be done about it."""
+    return text.partition(". ")[0].rstrip(".")
 
 
 def _merged(rung: Rung, others: Sequence[Rung], because: str) -> Rung:

@@ -117,10 +117,10 @@ def test_equal_configs_have_no_rung():
     assert make_plan(("a", OLD), ("b", OLD), why_not=why_not).rungs == ()
 
 
-def test_single_changes_make_the_same_climb():
+def test_single_changes_make_the_same_climb_and_keep_together_what_needs_each_other():
     plan = plan_of()
     fine = single_changes(plan)
-    assert len(fine.rungs) == 7
+    assert [len(rung.changes) for rung in fine.rungs] == [2, 1, 1, 1, 1, 1]
     assert same(fine.top, plan.top)
     assert same(apply(OLD, [c for r in fine.rungs for c in r.changes]), plan.top)
 
