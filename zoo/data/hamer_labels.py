@@ -75,7 +75,10 @@ def _check(sample: ClipSample, hand: Mapping[str, Any], box: np.ndarray) -> None
     for name, shape in _SHAPES.items():
         if name not in hand:
             continue
-        found = np.asarray(hand[name])
+        try:
+            found = np.asarray(hand[name], np.float32)
+        except (TypeError, ValueError) as error:
+            raise sample.bad(name, f"holds no numbers ({error})") from error
         if found.shape != shape:
             raise sample.bad(name, f"has shape {found.shape}, must be {shape}")
         if not np.isfinite(found).all():

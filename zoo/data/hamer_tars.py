@@ -95,12 +95,18 @@ class HamerTars:
         suffix = next((name for name in SUFFIXES if name in members), None)
         if suffix is None:
             raise BadSample("no picture", shard=url, key=key, field=".jpg")
-        kept = [hand for hand in map(self._filtered, _hands(members, key, url)) if hand is not None]
+        hands = _hands(members, key, url)
+        try:
+            kept = [hand for hand in map(self._filtered, hands) if hand is not None]
+            boxes = [self._box(hand) for hand in kept]
+        except (TypeError, ValueError) as error:
+            reason = f"something else stands where numbers should ({error})"
+            raise BadSample(reason, shard=url, key=key, field=_LABELS) from error
         if not kept:
             return None
         return sample_of(
             kept,
-            [self._box(hand) for hand in kept],
+            boxes,
             key=key,
             dataset=key.rpartition("/")[0] or "hamer",
             pictures=(members[suffix],),
@@ -115,6 +121,8 @@ class HamerTars:
     def _filtered(self, hand: Mapping[str, Any]) -> dict[str, Any] | None:
         """A hand with what is too uncertain taken away, or None where too little is left."""
         keypoints = np.array(hand["keypoints_2d"], np.float32)
+        if not np.isfinite(keypoints).all():
+            raise ValueError("NaN or infinity in keypoints_2d")
         if self.min_confidence is not None:
             keypoints[keypoints[:, 2] < self.min_confidence, 2] = 0
         has_pose = bool(hand.get("has_hand_pose", "hand_pose" in hand))

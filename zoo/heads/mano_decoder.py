@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, ClassVar, Literal, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from zoo.geometry.representation import REPRESENTATIONS
 from zoo.heads.statistics import statistics_of
 from zoo.layers.decoder import KeysValues, TransformerDecoder
 from zoo.mano.topology import hand_scale
+from zoo.mano.unpickler import BlockedPickle, read_npz
 
 
 class HasMeanPose(Protocol):
@@ -229,14 +229,18 @@ class ManoDecoder(nn.Module):
         return self._numbers(hand.mean_pose_rotmats()).to(self.decpose.weight.device)
 
     def _mean_of_file(self, path: str | PathLike[str]) -> tuple[Tensor, Tensor]:
-        with np.load(path, allow_pickle=False) as file:
-            missing = {"pose", "shape"} - set(file.files)
-            if missing:
-                raise ValueError(
-                    f"{path} is no file of mean hand parameters: {sorted(missing)} missing, found "
-                    f"{sorted(file.files)}; HaMeR's mano_mean_params.npz holds pose and shape."
-                )
-            pose, shape = (torch.from_numpy(file[key]).float() for key in ("pose", "shape"))
+        try:
+            file = read_npz(path)
+        except BlockedPickle as error:
+            raise ValueError(
+                f"{path}: a pickle in it asks for {error}; nothing was run."
+            ) from error
+        if missing := {"pose", "shape"} - set(file):
+            raise ValueError(
+                f"{path} is no file of mean hand parameters: {sorted(missing)} missing, found "
+                f"{sorted(file)}; HaMeR's mano_mean_params.npz holds pose and shape."
+            )
+        pose, shape = (torch.from_numpy(file[key]).float() for key in ("pose", "shape"))
         columns = REPRESENTATIONS["rot6d_columns"]
         if self.representation is not columns:
             pose = self._numbers(columns.to_rotmat(pose.view(NUM_ROTATIONS, columns.width)))

@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo.contracts import NUM_BETAS, NUM_ROTATIONS
 from zoo.geometry.rotation import rotvec_to_rotmat
 from zoo.mano.procedural import PosePrior
+from zoo.mano.unpickler import BlockedPickle, read_npz
 
 _FINGER_JOINTS = NUM_ROTATIONS - 1
 _FROM_PRIOR = 8192  # poses drawn where there is no file
@@ -56,8 +57,12 @@ class RealHands:
                 "to an npz with hand_pose and betas, or to None for the poses of clayhand."
             )
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in ("hand_pose", "betas")}
+            content = read_npz(path)
+            arrays = {key: content[key] for key in ("hand_pose", "betas")}
+        except BlockedPickle as error:
+            raise ValueError(
+                f"{path}: a pickle in it asks for {error}, which no pose needs; nothing was run."
+            ) from error
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{path} is no readable npz with hand_pose (N, 48) and betas (N, 10): {error}"
@@ -82,7 +87,13 @@ class RealHands:
 
 def _check(path: Path, pose: np.ndarray, betas: np.ndarray) -> None:
     widths = (3 * _FINGER_JOINTS, 3 * NUM_ROTATIONS)
-    fits = pose.ndim == betas.ndim == 2 and pose.shape[1] in widths and betas.shape[1] == NUM_BETAS
+    fits = pose.dtype.kind in "fiu" and betas.dtype.kind in "fiu"
+    fits = (
+        fits
+        and pose.ndim == betas.ndim == 2
+        and pose.shape[1] in widths
+        and betas.shape[1] == NUM_BETAS
+    )
     if not fits or not 0 < len(pose) == len(betas):
         raise ValueError(
             f"{path}: hand_pose has shape {pose.shape} and betas {betas.shape}; wanted are (N, 48) "

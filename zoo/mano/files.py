@@ -15,7 +15,7 @@ from zoo.contracts import HandAsset
 from zoo.mano.procedural import NAME as CLAYHAND
 from zoo.mano.procedural.archive import ARCHIVE
 from zoo.mano.topology import PARENTS
-from zoo.mano.unpickler import BlockedPickle, read_pickle
+from zoo.mano.unpickler import BlockedPickle, read_npz, read_pickle
 
 GET_IT = (
     "Register at https://mano.is.tue.mpg.de, download 'Models & Code' and give the file "
@@ -104,13 +104,13 @@ def save(asset: HandAsset, path: str | Path) -> None:
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except ValueError as error:
+        return read_npz(path)
+    except BlockedPickle as error:
         raise WrongHandFile(
-            f"{path}: holds pickled Python objects ({error}); convert MANO_RIGHT.pkl with "
-            "`zoo.mano.files.save(load('MANO_RIGHT.pkl'), 'mano.npz')` instead."
+            f"{path}: a pickle in it asks for {error}, which no hand needs; nothing was run."
         ) from error
+    except ValueError as error:
+        raise WrongHandFile(f"{path}: not an npz of arrays ({error}). {GET_IT}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise WrongHandFile(f"{path}: a damaged npz ({error}); copy it again.") from error
 

@@ -170,6 +170,9 @@ def test_a_hostile_label_is_a_skip_that_names_it_and_runs_nothing(tmp_path, wher
         ([{k: v for k, v in a_hand().items() if k != "scale"}], "no 'scale'"),
         ([a_hand(betas=np.zeros(9, np.float32))], "betas: has shape"),
         ([a_hand(scale=np.array([np.nan, 1]))], "not finite"),
+        ([a_hand(scale=np.array(["a", "b"]))], "numbers should"),
+        ([a_hand(keypoints_2d=np.full((21, 3), None))], "numbers should"),
+        ([a_hand(keypoints_3d=np.full((21, 4), {}))], "holds no numbers"),
         ([a_hand(keypoints_3d=np.full((21, 4), np.nan, np.float32))], "NaN"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 
 import numpy as np
 import pytest
@@ -185,13 +186,31 @@ def test_without_a_file_real_hands_are_what_clayhand_can_do():
         ({"hand_pose": np.zeros((4, 44)), "betas": np.zeros((4, 10))}, r"shape \(4, 44\)"),
         ({"hand_pose": np.zeros((4, 48)), "betas": np.zeros((3, 10))}, "of the same N"),
         ({"hand_pose": np.full((4, 48), np.nan), "betas": np.zeros((4, 10))}, "not finite"),
-        ({"hand_pose": np.array([{}]), "betas": np.zeros((1, 10))}, "Object arrays"),
+        ({"hand_pose": np.array([{}]), "betas": np.zeros((1, 10))}, r"shape \(1,\)"),
     ],
 )
 def test_a_file_of_other_things_is_refused(arrays, sentence, tmp_path):
     np.savez(tmp_path / "poses.npz", **arrays)
     with pytest.raises(ValueError, match=sentence):
         AdversarialPrior(weight=1.0, poses=tmp_path / "poses.npz")
+
+
+class Bomb:
+    """Makes a folder when a careless reader unpickles it."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return (os.mkdir, (self.place,))
+
+
+def test_a_hostile_file_of_poses_is_refused_by_name_and_runs_nothing(tmp_path):
+    bomb = np.array([Bomb(str(tmp_path / "ran"))], object)
+    np.savez(tmp_path / "evil.npz", hand_pose=np.zeros((1, 48)), betas=np.zeros((1, 10)), x=bomb)
+    with pytest.raises(ValueError, match=r"asks for \S*mkdir.*nothing was run"):
+        RealHands.from_file(tmp_path / "evil.npz")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_missing_file_of_poses_is_said_at_once(tmp_path):

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from zoo.mano import files
 from zoo.mano.files import WrongHandFile
-from zoo.mano.unpickler import BlockedPickle, read_pickle
+from zoo.mano.unpickler import BlockedPickle, read_arrays, read_npz, read_pickle
 
 
 class Bomb:
@@ -165,3 +165,28 @@ def test_a_chumpy_expression_that_would_need_chumpy_is_named(tmp_path):
     path.write_bytes(pickled_chumpy({"v_template": lambda ch: ch.Add(ch.Ch(1), ch.Ch(2))}))
     with pytest.raises(WrongHandFile, match=r"unknown chumpy node with fields \['a', 'b'\]"):
         files.load(path)
+
+
+def test_arrays_and_plain_containers_are_all_that_labels_may_hold():
+    value = {"a": [np.arange(3.0), ("x", 1, b"y")], "b": np.array({"c": np.float32(2)}, object)}
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        found = read_arrays(pickle.dumps(value, protocol=protocol))
+        np.testing.assert_array_equal(found["a"][0], np.arange(3.0))
+        assert found["a"][1] == ("x", 1, b"y")
+        assert found["b"].item() == {"c": 2}
+    with pytest.raises(BlockedPickle, match="scipy"):  # a hand's file may, a label may not
+        read_arrays(pickle.dumps(sp.csc_matrix(np.eye(2))))
+
+
+def test_an_npz_of_objects_is_read_as_data_and_never_runs(tmp_path):
+    numbers = np.arange(4).reshape(2, 2)
+    np.savez(tmp_path / "good.npz", names=np.array(["a", None], object), x=numbers)
+    found = read_npz(tmp_path / "good.npz")
+    assert found["names"].tolist() == ["a", None]
+    np.testing.assert_array_equal(found["x"], numbers)
+    marker = tmp_path / "ran"
+    bomb = Bomb(exec, f"open({str(marker)!r}, 'w').close()")
+    np.savez(tmp_path / "evil.npz", x=np.array([bomb], object))
+    with pytest.raises(BlockedPickle, match="exec"):
+        read_npz(tmp_path / "evil.npz")
+    assert not marker.exists()
