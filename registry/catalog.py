@@ -151,6 +151,7 @@ probes = Slot(
         "config.keys": "benchmarks.probes.config:Keys",
         "config.schedule": "benchmarks.probes.config:Schedule",
         "config.contradictions": "benchmarks.probes.config:Contradictions",
+        "config.switches": "benchmarks.probes.switches:Switches",
         "config.pixels": "benchmarks.probes.parts:Pixels",
         "config.grid": "benchmarks.probes.parts:Grid",
         "config.conditioning": "benchmarks.probes.parts:Conditioning",
