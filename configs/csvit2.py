@@ -63,7 +63,9 @@ optim_wrapper = dict(
 )
 param_scheduler = dict(warmup=5000, cycles=0.4)
 train_cfg = dict(max_iters=100000, val_interval=3000)
-custom_hooks.update(dropout=dict(type="ProgressiveDropout", start_step=10000, probability=0.1))
+custom_hooks.update(
+    dropout=dict(type="ProgressiveDropout", start_step=10000, probability=0.1, ramp="step")
+)
 sizes.update(
     small={
         "model.backbone.pretrained": "facebook/dinov2-small",

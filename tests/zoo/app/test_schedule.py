@@ -65,3 +65,12 @@ def test_a_budget_of_nothing_is_refused():
 def test_an_unknown_schedule_is_refused_by_its_key():
     with pytest.raises(ValueError, match="warm_up"):
         schedulers({"warm_up": 3}, 10)
+
+
+def test_the_number_of_processes_does_not_enter(monkeypatch):
+    recipe = {"warmup": 4, "cycles": 0.4}
+    alone = rates(recipe, 30)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda group=None: 4)
+    assert rates(recipe, 30) == alone
+    assert [hook for hook in schedulers(recipe, 30) if hook["end"] > 30] == []
