@@ -58,7 +58,7 @@ def finite(log: RunLog) -> ProbeResult:
     bad = {name: count for name, count in bad.items() if count}
     findings = []
     if bad:
-        name = max(bad, key=bad.get)
+        name = max(bad, key=lambda name: (bad[name], name in log.terms))  # a term, not the total
         first = int(log.steps[~np.isfinite(log.scalars[name])][0])
         message = f"{name} was not finite in {bad[name]} logged steps, first at step {first}."
         evidence = {"entries": bad[name], "first_step": first, "priority": 0}

@@ -10,7 +10,7 @@ default_hooks = dict(
     ),
     logger=dict(interval=10),
 )
-custom_hooks = dict(guards=dict(type="zoo.app.guards.RunGuards"))
+custom_hooks = dict(guards=dict(type="zoo.app.guards.RunGuards", parameters_every=50, keep=3))
 randomness = dict(seed=0)
 visualizer = dict(backends=("tensorboard",))
 evaluation = dict(

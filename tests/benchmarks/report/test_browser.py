@@ -122,7 +122,8 @@ def test_the_hands_are_drawn_and_turn(opened):
     assert turned != before
     view.locator("input[name=show]").nth(1).uncheck()
     assert canvas.screenshot() != turned
-    view.locator("select[name=hand]").select_option(value="1")
+    choose = "e => { e.value = '1'; e.dispatchEvent(new Event('change', { bubbles: true })) }"
+    view.locator("select[name=hand]").evaluate(choose)
     assert view.get_attribute("data-drawn").endswith(" 1")
 
 
