@@ -55,10 +55,7 @@ def rebuild_ladder(folder: Path, console: Console, html: Path | None = None) -> 
 def _runs_table(summary: Mapping[str, Any]) -> Table:
     table = Table("metric", *(run["name"] for run in summary["runs"]), title="Runs side by side")
     for metric in summary["metrics"]:
-        cells = [run["metrics"][metric] for run in summary["runs"]]
-        table.add_row(
-            metric, *(f"{c['value']:.1f} ({c['low']:.1f} to {c['high']:.1f})" for c in cells)
-        )
+        table.add_row(metric, *(interval(run["metrics"][metric]) for run in summary["runs"]))
     return table
 
 
