@@ -103,7 +103,7 @@ def build_model_parts(config: Mapping[str, Any]) -> ModelParts:
     losses = _supervised(config, _named(config, "model.losses", facts))
     check_losses_fit_head(head, losses, camera)
     check_camera_is_taught(camera, losses)
-    check_hooks_fit_head(config, head)
+    check_hooks_fit_head(config, head, temporal)
     return ModelParts(facts["hand"], backbone, head, neck, temporal, losses)
 
 

@@ -110,10 +110,13 @@ def check_camera_is_taught(camera: CameraReadout | None, losses: Mapping[str, Lo
         )
 
 
-def check_hooks_fit_head(config: Mapping[str, Any], head: Head) -> None:
-    """A recipe that switches the head's dropout has a head whose dropout can be switched."""
+def check_hooks_fit_head(
+    config: Mapping[str, Any], head: Head, temporal: Temporal | None = None
+) -> None:
+    """A recipe that switches dropout has a head or temporal part that lets it."""
     for name, hook in (at(config, "custom_hooks") or {}).items():
-        if hook and hook.get("type") == "ProgressiveDropout" and not hasattr(head, "set_dropout"):
+        switches = hook and hook.get("type") == "ProgressiveDropout" and hook.get("probability")
+        if switches and not any(hasattr(part, "set_dropout") for part in (head, temporal)):
             raise IncompatibleParts(
                 f"custom_hooks.{name} (ProgressiveDropout) sets the head's dropout while training, "
                 f"but {type(head).__name__} (model.head) has no set_dropout(p). Add that method, "

@@ -140,8 +140,17 @@ def shrink(config: Mapping[str, Any], sizes: Mapping[str, Any], size: str) -> di
         for place in parts(config):
             result = _shrunk_part(result, place, keep=())
     for path, value in sizes.get(size, {}).items():
+        if _is_switched_off(result, path):
+            continue
         result = set_value(result, path, value, where=f"sizes.{size}")
     return result
+
+
+def _is_switched_off(config: Mapping[str, Any], path: str) -> bool:
+    """Whether the path lies in something the config set to None, which needs no size."""
+    keys = split_path(path)
+    above = (at(config, join_path(keys[:end]), ABSENT) for end in range(1, len(keys)))
+    return any(value is None for value in above)
 
 
 def shrink_replaced(

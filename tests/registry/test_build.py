@@ -202,7 +202,7 @@ def test_a_camera_that_reads_another_width_than_the_head_decodes_is_refused(conf
 
 
 def test_a_recipe_that_switches_dropout_needs_a_head_that_has_some(config):
-    config["custom_hooks"] = {"late": {"type": "ProgressiveDropout", "start_step": 1}}
+    config["custom_hooks"] = {"late": {"type": "ProgressiveDropout", "probability": 0.1}}
     with pytest.raises(IncompatibleParts, match=r"has no set_dropout.*custom_hooks.late=null"):
         build_model_parts(config)
 

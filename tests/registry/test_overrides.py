@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from registry.overrides import UnknownPath, parse_value, set_values
+from registry.overrides import UnknownPath, parse_value, set_values, shrink
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,12 @@ def test_a_tuple_stays_a_tuple_and_a_list_item_goes_by_its_number(config):
 def test_a_change_without_a_value_says_how_to_write_one(config):
     with pytest.raises(ValueError, match=r"write it as path=value, e.g. model.head.steps=3"):
         set_values(config, ["model.head.steps"])
+
+
+def test_a_size_leaves_alone_what_the_config_switched_off(config):
+    config["custom_hooks"] = {"dropout": None}
+    small = shrink(config, {"tiny": {"custom_hooks.dropout.start_step": 5}}, "tiny")
+    assert small["custom_hooks"] == {"dropout": None}
+    config["custom_hooks"] = {"dropout": {"start_step": 9}}
+    small = shrink(config, {"tiny": {"custom_hooks.dropout.start_step": 5}}, "tiny")
+    assert small["custom_hooks"] == {"dropout": {"start_step": 5}}

@@ -12,11 +12,13 @@ import typer
 from rich.console import Console
 
 from zoo.app.cli_bench import add_bench_commands
+from zoo.app.cli_check import add_check_commands
 from zoo.app.cli_data import data_app
 from zoo.app.cli_diagnose import add_diagnose_commands
 from zoo.app.cli_diff import add_diff_commands
 from zoo.app.cli_info import add_info_commands
 from zoo.app.cli_ladder import add_ladder_commands
+from zoo.app.cli_new import add_new_commands
 from zoo.app.cli_weights import add_weights_commands
 
 app = typer.Typer(
@@ -31,6 +33,8 @@ app.add_typer(data_app, name="data")
 add_info_commands(app)
 add_weights_commands(app)
 add_diff_commands(app)
+add_new_commands(app)
+add_check_commands(app)
 add_diagnose_commands(app)
 add_bench_commands(app)
 add_ladder_commands(app)

@@ -1,0 +1,1 @@
+"""Every part with every other: which combinations train, and what the others are refused for."""
