@@ -15,6 +15,7 @@ from mmengine.registry import HOOKS
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from zoo.app.launch import on_any
 from zoo.contracts import FrameBatch
 
 
@@ -148,6 +149,7 @@ class CleanStop(Hook):
 
     def __init__(self) -> None:
         self.caught: int | None = None
+        self.stopped = False  # this process, or another one of the run, was asked to end
         self._previous: dict[int, Any] = {}
 
     def before_train(self, runner) -> None:
@@ -155,7 +157,8 @@ class CleanStop(Hook):
             self._previous[number] = signal.signal(number, self._catch)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if self.caught is not None and not runner.train_loop.stop_training:
+        self.stopped = on_any(self.caught is not None)  # all processes end at the same step
+        if self.stopped and not runner.train_loop.stop_training:
             name = f"iter_{runner.iter + 1}.pth"
             runner.save_checkpoint(
                 runner.work_dir,

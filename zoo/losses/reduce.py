@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
@@ -43,10 +44,12 @@ def sum_over_valid(value: Tensor, valid: Tensor) -> Tensor:
 def mean_over_valid(value: Tensor, valid: Tensor) -> Tensor:
     """The mean of the values that are valid; without any, zero that still hangs on the graph.
 
-    value, valid: the same shape, one entry a label; raises ValueError otherwise.
+    value, valid: the same shape, one entry a label; raises ValueError otherwise. While several
+    processes train, it is divided by their mean weight: the mean of their gradients is then that of
+    one process with all their hands, however unevenly labels are spread.
     """
     total = sum_over_valid(value, valid)
-    weight = _weights(valid, value).sum()
+    weight = _mean_of_processes(_weights(valid, value).sum())
     return total / torch.where(weight > 0, weight, torch.ones_like(weight))
 
 
@@ -102,6 +105,15 @@ def in_float32(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return forward(self, prediction.to(single), mesh.to(single), target.to(single))
 
     return run
+
+
+def _mean_of_processes(weight: Tensor) -> Tensor:
+    together = dist.is_available() and dist.is_initialized() and torch.is_grad_enabled()
+    if not together or dist.get_world_size() == 1:
+        return weight
+    total = weight.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
 
 
 def _weights(valid: Tensor, like: Tensor) -> Tensor:
