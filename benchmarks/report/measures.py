@@ -72,8 +72,10 @@ def losses(report: Report) -> Section:
         if (body := _losses_of(report, subject["name"], index))
     ]
     lead = "Every weighted term before training, and what the first steps make of it."
-    body = blocks.tabs("Whose losses", panels, id="losses-of") if panels else None
-    return Section("losses", "Losses", body or _not_measured(report, "ledger"), lead)
+    if not panels:
+        return Section("losses", "Losses", _not_measured(report, "ledger"), lead)
+    body = blocks.tabs("Whose losses", panels, id="losses-of")
+    return Section("losses", "Losses", Markup("{}{}").format(_together(report), body), lead)
 
 
 def errors(report: Report) -> Section:
@@ -160,7 +162,7 @@ def _spread(values: Sequence[float] | None) -> str:
 
 def _losses_of(report: Report, name: str, index: int) -> Markup | None:
     ledger = evidence(report, name, "ledger.sum", "terms")
-    steps = evidence(report, name, "learning", "losses")
+    steps = evidence(report, name, "learning.overfit", "terms")
     parts = []
     if ledger:
         parts.append(_ledger(report, name, ledger))
@@ -195,22 +197,38 @@ def _maybe(value: Any) -> float | None:
     return None if value is None else _float(value)
 
 
-def _first_steps(steps: Mapping[str, Sequence[float]], name: str, index: int) -> Markup:
-    figure, axes = figures.canvas(7.5, 3.0)
-    for number, (term, values) in enumerate(steps.items()):
-        total = term == "loss"
-        axes.plot(
-            range(len(values)),
-            [_float(value) for value in values],
-            color=figures.subject_colour(index) if total else figures.MUTED,
-            linewidth=2.2 if total else 1.0,
-            linestyle=("-", "--", ":", "-.")[0 if total else number % 4],
-            label="total" if total else term.removeprefix("loss_"),
-        )
-    axes.set(xlabel="step", ylabel="weighted loss", yscale="log")
+def _together(report: Report) -> Markup:
+    """The total of every subject on one batch, in parts of its first value."""
+    figure, axes = figures.canvas(7.5, 2.8)
+    for index, subject in enumerate(report["subjects"]):
+        totals = evidence(report, subject["name"], "learning.overfit", "losses") or []
+        values = [_float(value) for value in totals]
+        if values and values[0]:
+            parts = [value / values[0] for value in values]
+            axes.plot(parts, color=figures.subject_colour(index), label=subject["name"], lw=2.2)
+    if not axes.lines:
+        return Markup("")
+    axes.set(xlabel="step", ylabel="of the first loss", yscale="log")
     figures.legend(axes)
+    drawing = figures.svg(figure, title="Loss of all subjects on one batch", id="first-steps")
+    return blocks.figure(drawing, "One batch again and again: a model that can learn learns it.")
+
+
+def _first_steps(steps: Sequence[Mapping[str, float]], name: str, index: int) -> Markup:
+    figure, axes = figures.canvas(7.5, 3.2)
+    strokes = ("-", "--", ":", "-.")
+    for number, term in enumerate(steps[0]):
+        axes.plot(
+            [_float(step[term]) for step in steps],
+            color=figures.subject_colour(index) if number < len(strokes) else figures.MUTED,
+            linestyle=strokes[number % len(strokes)],
+            label=term.removeprefix("loss_"),
+        )
+    axes.set(xlabel="step", ylabel="weighted term", yscale="log")
+    figures.legend(axes, "center left")
+    axes.get_legend().set_bbox_to_anchor((1.0, 0.5))
     drawing = figures.svg(figure, title=f"First steps of {name}", id=f"first-steps-{index}")
-    return blocks.figure(drawing, "The same batch again and again: a model that can learn, falls.")
+    return blocks.figure(drawing, f"The terms of {name} on that batch.")
 
 
 def _steps_chart(shown: Sequence[tuple[Any, Any]], key: str, report: Report) -> Markup:

@@ -111,6 +111,8 @@ def test_the_ledger_says_what_the_terms_add_up_to(html):
     losses = part(html, "losses")
     assert "what is minimised is 1" in losses
     assert "75.0%" in losses
+    assert '<title id="first-steps">' in losses
+    assert '<title id="first-steps-0">' in losses
 
 
 def test_the_staircase_is_drawn_where_there_are_weights_and_excused_where_not(html):
