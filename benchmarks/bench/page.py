@@ -215,8 +215,13 @@ def _published(record: Mapping[str, Any]) -> Markup:
 
 
 def _growth(record: Mapping[str, Any]) -> Markup:
-    drawings = [_grown(axis, found) for axis, found in record["growth"].items()]
-    return blocks.stack(drawings)
+    body: list[Markup] = []
+    for axis, found in record["growth"].items():
+        if found["subjects"]:
+            body.append(_grown(axis, found))
+        for name, why in found["left_out"].items():
+            body.append(blocks.paragraph(f"{name} has no curve against {found['label']}: {why}."))
+    return blocks.stack(body)
 
 
 def _grown(axis: str, found: Mapping[str, Any]) -> Markup:
