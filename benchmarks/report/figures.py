@@ -16,6 +16,7 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from benchmarks.report.page import MAX_SUBJECTS
 
@@ -45,7 +46,7 @@ def canvas(
         one.set_facecolor("none")
         one.spines[["top", "right"]].set_visible(False)
         one.spines[["left", "bottom"]].set_color(LINE)
-        one.tick_params(colors=MUTED, labelsize=9, length=3)
+        one.tick_params(which="both", colors=MUTED, labelsize=9, length=3)
         one.grid(color=LINE, linewidth=0.7)
         one.set_axisbelow(True)
         one.title.set_color(INK)
@@ -53,6 +54,14 @@ def canvas(
         one.xaxis.label.set_color(MUTED)
         one.yaxis.label.set_color(MUTED)
     return figure, axes
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic y axis that says 0.2 and 5, not powers of ten."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(axes: Axes, place: str = "best") -> None:

@@ -208,7 +208,8 @@ def _together(report: Report) -> Markup:
             axes.plot(parts, color=figures.subject_colour(index), label=subject["name"], lw=2.2)
     if not axes.lines:
         return Markup("")
-    axes.set(xlabel="step", ylabel="of the first loss", yscale="log")
+    axes.set(xlabel="step", ylabel="of the first loss")
+    figures.logarithmic(axes)
     figures.legend(axes)
     drawing = figures.svg(figure, title="Loss of all subjects on one batch", id="first-steps")
     return blocks.figure(drawing, "One batch again and again: a model that can learn learns it.")
@@ -224,7 +225,8 @@ def _first_steps(steps: Sequence[Mapping[str, float]], name: str, index: int) ->
             linestyle=strokes[number % len(strokes)],
             label=term.removeprefix("loss_"),
         )
-    axes.set(xlabel="step", ylabel="weighted term", yscale="log")
+    axes.set(xlabel="step", ylabel="weighted term")
+    figures.logarithmic(axes)
     figures.legend(axes, "center left")
     axes.get_legend().set_bbox_to_anchor((1.0, 0.5))
     drawing = figures.svg(figure, title=f"First steps of {name}", id=f"first-steps-{index}")
