@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -24,7 +25,7 @@ class Fault:
 
     name: str  # "mask-multiplied-not-selected"
     plant: Plant
-    expect: tuple[str, str]  # probe id, and how the path of its finding begins
+    expect: tuple[str, str]  # probe id, and where its finding points: this path or inside it
     story: str  # one sentence: what it does, and where it is known from ("P-18")
     base: str = "csvit2_ief3"  # the healthy config it is planted into
 
@@ -42,7 +43,7 @@ def caught(fault: Fault, subject: Subject) -> tuple[bool, list[ProbeRun]]:
 def blames(finding: Finding, path: str) -> bool:
     """Whether an error or a warning points at a component, or at something inside it."""
     inside = finding.path == path or finding.path.startswith(f"{path}.")
-    return finding.severity != "info" and inside
+    return finding.severity != "info" and (inside or not path)
 
 
 def with_settings(*changes: str) -> Plant:
@@ -94,9 +95,20 @@ def with_frames(change: Callable[[Frame], Frame | None]) -> Plant:
 
 
 def override(module: Any, **methods: Callable[..., Any]) -> None:
-    """Gives one object other methods, called as `method(self, ...)`; copies keep them."""
+    """Gives one object other methods, called as `method(self, original, ...)`; copies keep them.
+
+    original: the method as it was, bound.
+    """
     kind = type(module)
-    module.__class__ = type(kind.__name__, (kind,), methods)
+
+    def wrapped(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Any, *args: Any) -> Any:
+            return method(self, partial(getattr(kind, name), self), *args)
+
+        return call
+
+    own = {name: wrapped(name, method) for name, method in methods.items()}
+    module.__class__ = type(kind.__name__, (kind,), own)
 
 
 def _rebuilt(subject: Subject, config: dict[str, Any]) -> Subject:

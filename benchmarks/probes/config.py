@@ -217,7 +217,7 @@ class Contradictions:
     def _choice(self, config: Mapping[str, Any]) -> Iterator[Finding]:
         """The best checkpoint is chosen by a metric that is computed, in its own direction."""
         saving = at(config, "default_hooks.checkpoint") or {}
-        metrics = at(config, "evaluation.metrics") or {}
+        metrics = {n: m for n, m in (at(config, "evaluation.metrics") or {}).items() if m}
         chosen, rule = saving.get("save_best"), saving.get("rule")
         names = [chosen] if isinstance(chosen, str) else list(chosen or ())
         rules = [rule] * len(names) if isinstance(rule, str) else list(rule or ())

@@ -39,7 +39,7 @@ class Pixels:
         seen = _first_input(backbone, images)
         if seen is None or seen.ndim != 4 or seen.shape[1] != 3:
             raise Unrunnable("the backbone's first layer does not take three colours")
-        mean, std = float(seen.mean()), float(seen.std())
+        mean, std = float(seen.mean()), float(seen.std((0, 2, 3)).mean())
         red = _first_input(backbone, _flat(images, 0))
         black = _first_input(backbone, torch.zeros_like(images[:1]))
         change = (red - black).mean((0, 2, 3))

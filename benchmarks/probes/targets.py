@@ -16,7 +16,8 @@ from benchmarks.subject import Subject, last_frames
 from zoo.contracts import CropView, Finding, HandTarget, Prediction
 
 HANDS = 24
-SEARCH_STEPS, SEARCH_RATE = 200, 1.0
+SEARCH_STEPS = 250
+SEARCH_RATE = {True: 1.0, False: 0.04}  # in the true camera, and in a virtual one
 MISS_M, MISS_SHARE = 0.15, 0.1  # m in space; of the crop where the camera is not the true one
 MANY = 0.1  # of the hands
 NARROW, FULL = 0.25, 0.5  # bins; share of the strongest target
@@ -76,7 +77,9 @@ class Range:
         with torch.no_grad():
             query = model.head.query(model.backbone(view.images).float(), view)
         free = query.token.float().clone().requires_grad_()
-        optimizer = torch.optim.Adam([free], lr=SEARCH_RATE)
+        with torch.no_grad():
+            anchor = model.head.read(query, view).camera.anchor
+        optimizer = torch.optim.Adam([free], lr=SEARCH_RATE[anchor == "wrist"])
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SEARCH_STEPS)
         for _ in range(SEARCH_STEPS):
             said = model.head.read(dataclasses.replace(query, token=free), view)
@@ -149,8 +152,8 @@ class Targets:
                 f"{self.id}/narrow",
                 "warning",
                 f"{path}.sigma",
-                f"The target on axis {axis} is {row['width_bins']:.2f} bins wide: one bin, wherever "
-                "in it the label is. Take a sigma of one to three bins.",
+                f"The target on axis {axis} is {row['width_bins']:.2f} bins wide: one bin, "
+                "wherever in it the label is. Take a sigma of one to three bins.",
                 row,
             )
         elif row["width_bins"] > 0.2 * row["bins"]:
