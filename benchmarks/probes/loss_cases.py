@@ -14,6 +14,7 @@ from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.truth import hands, known_hands, leaves, losses_of, reads_labels, said_by
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, HandMesh, HandTarget, Prediction
+from zoo.geometry.rotation import rotvec_to_rotmat
 
 HANDS = 5
 _FIX = "{path}.reduction=mean"
@@ -62,10 +63,38 @@ class Case:
 def cases(subject: Subject) -> Iterator[Case]:
     """Every loss term that compares with labels, on what the model itself predicts."""
     losses, known = losses_of(subject), known_hands(subject, HANDS)
-    prediction, mesh = said_by(subject, known.view)
+    prediction, mesh = varied(*said_by(subject, known.view))
     for name, term in losses.items():
         if reads_labels(term, prediction, mesh, known.target):
             yield Case(name, term, prediction, mesh, known.target)
+
+
+def varied(prediction: Prediction, mesh: HandMesh) -> tuple[Prediction, HandMesh]:
+    """The same with every hand moved differently.
+
+    A new model says much the same of all hands, and what mixes equal hands is not seen to mix.
+    """
+    rng = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=rng)
+
+    count = len(prediction)
+    offset, turn = 0.05 * draw(count, 3), rotvec_to_rotmat(0.4 * draw(count, 16, 3))
+    camera = prediction.camera
+    moved = dataclasses.replace(
+        prediction,
+        rotmats=prediction.rotmats @ turn,
+        betas=prediction.betas + draw(count, 10),
+        camera=dataclasses.replace(camera, position=camera.position + offset),
+        aux={
+            name: value if "centers" in name else value + 0.3 * draw(*value.shape)
+            for name, value in prediction.aux.items()
+        },
+        earlier=(),
+    )
+    points = (mesh.vertices + offset[:, None], mesh.joints + offset[:, None])
+    return moved, HandMesh(*points, mesh.keypoints + 10 * draw(count, 1, 2))
 
 
 class EveryLoss:

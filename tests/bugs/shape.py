@@ -1,0 +1,153 @@
+"""Bugs of shapes: hands that see each other, sizes that break a part, inputs nobody reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.faults import Fault, override, with_model
+from zoo.contracts import CameraReading, CropView, HandQuery
+
+Run = Callable[..., Any]
+
+
+def _backbone(change: Any) -> Any:
+    """Plants a change of the backbone's tokens, called as `change(run, images)`."""
+
+    def plant(model: nn.Module) -> None:
+        def forward(self: nn.Module, original: Run, images: Tensor) -> Tensor:
+            return change(original, images)
+
+        override(model.backbone, forward=forward)
+
+    return with_model(plant)
+
+
+def _neck(change: Any) -> Any:
+    def plant(model: nn.Module) -> None:
+        def forward(self: nn.Module, original: Run, tokens: Tensor, view: CropView) -> Tensor:
+            return change(original, tokens, view)
+
+        override(model.neck, forward=forward)
+
+    return with_model(plant)
+
+
+def _query(change: Any) -> Any:
+    def plant(model: nn.Module) -> None:
+        def query(self: nn.Module, original: Run, tokens: Tensor, view: CropView) -> HandQuery:
+            return change(original, tokens, view)
+
+        override(model.head, query=query)
+
+    return with_model(plant)
+
+
+def _camera(change: Any) -> Any:
+    """Plants a change of where the camera read-out puts the hand."""
+
+    def plant(model: nn.Module) -> None:
+        def forward(self: nn.Module, original: Run, *given: Any) -> CameraReading:
+            reading = original(*given)
+            pose = dataclasses.replace(reading.pose, position=change(reading.pose.position))
+            return dataclasses.replace(reading, pose=pose)
+
+        override(model.head.camera, forward=forward)
+
+    return with_model(plant)
+
+
+def _blind_neck(model: nn.Module) -> None:
+    def context(self: nn.Module, original: Run, view: CropView) -> Tensor:
+        return torch.zeros_like(original(view))
+
+    override(model.neck, context=context)
+
+
+def _first_camera(model: nn.Module) -> None:
+    def cameras(self: nn.Module, original: Run, frames: Any) -> tuple[Tensor, Tensor]:
+        intrinsics, measured = original(frames)
+        return intrinsics[:1].expand_as(intrinsics), measured
+
+    override(model.data_preprocessor, _cameras=cameras)
+
+
+def _vector_loss(model: nn.Module) -> None:
+    def forward(self: nn.Module, original: Run, *given: Any) -> Tensor:
+        return original(*given).expand(3)
+
+    override(model.losses["joints"], forward=forward)
+
+
+FAULTS = (
+    Fault(
+        "backbone-centres-its-batch",
+        _backbone(lambda run, images: run(images) - run(images).mean(0, keepdim=True)),
+        ("shape.batch", "model.backbone"),
+        "Tokens are normalised by the mean of the batch, in evaluation too.",
+    ),
+    Fault(
+        "neck-mixes-neighbours",
+        _neck(lambda run, tokens, view: run(tokens, view) + 0.3 * tokens.roll(1, 0)),
+        ("shape.batch", "model.neck"),
+        "A reshape along the wrong axis leaks tokens of one hand into the next.",
+    ),
+    Fault(
+        "camera-of-the-first-hand",
+        _camera(lambda position: position[:1].expand_as(position)),
+        ("shape.batch", "model.head"),
+        "A flag of shape [B, 1] times a scale of [B, 1, 1] uses sample 0 for all (P-03).",
+    ),
+    Fault(
+        "intrinsics-of-the-first-frame",
+        with_model(_first_camera),
+        ("shape.batch", "augmentation"),
+        "Preprocessing takes one camera for the whole batch.",
+    ),
+    Fault(
+        "regrouped-by-frames",
+        _query(lambda run, tokens, view: run(tokens[: len(tokens) // 2 or None], view)),
+        ("shape.count", "model.head"),
+        "Rows are regrouped with a wrong number of frames and hands are lost (P-05).",
+    ),
+    Fault(
+        "squeezed-batch",
+        _backbone(lambda run, images: run(images).squeeze(0)),
+        ("shape.count", "model.backbone"),
+        "A squeeze() removes the batch axis of a single hand.",
+    ),
+    Fault(
+        "loss-of-many-numbers",
+        with_model(_vector_loss),
+        ("shape.count", "model.losses.joints"),
+        "A loss forgets its reduction.",
+    ),
+    Fault(
+        "neck-without-camera",
+        with_model(_blind_neck),
+        ("shape.inputs", "model.neck"),
+        "A conditioning module is built and fed nothing (P-22).",
+    ),
+    Fault(
+        "backbone-sees-red-alone",
+        _backbone(lambda run, images: run(images[:, :1].expand_as(images))),
+        ("shape.inputs", "model.backbone"),
+        "Only the first channel reaches the network.",
+    ),
+    Fault(
+        "constant-position",
+        _camera(lambda position: torch.zeros_like(position) + 0.5),
+        ("shape.inputs", "model.head.camera"),
+        "The hand always stands in one place: outputs without inputs (UTNet V7).",
+    ),
+    Fault(
+        "head-without-tokens",
+        _query(lambda run, tokens, view: run(torch.zeros_like(tokens), view)),
+        ("shape.inputs", "model.head"),
+        "The decoder attends to a tensor of zeros.",
+    ),
+)
