@@ -63,7 +63,7 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
         "supervise_global",
         "frozen",
     ),
-    "model.hand": ("asset", "tips", "joint_regressor"),
+    "model.hand": ("asset", "tips", "joint_regressor", "detach_wrist"),
     "augmentation": ("crop", "view", "pixels"),
     "evaluation": ("metrics",),
     "stage1": ("config", "checkpoint"),

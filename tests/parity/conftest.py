@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,3 +145,14 @@ class HamerCase:
 def hamer(tmp_path_factory) -> HamerCase:
     """`hamer.model(depth)` and what it is given."""
     return HamerCase(tmp_path_factory.mktemp("hamer"))
+
+
+@pytest.fixture(scope="session")
+def csvit2_losses() -> Callable[..., object]:
+    """`csvit2_losses(file, detach_wrist=False)`: recorded losses of CS-ViT2, see tests/support."""
+    path = Path(__file__).parents[1] / "support" / "csvit2_losses.py"
+    spec = importlib.util.spec_from_file_location("csvit2_losses_support", path)
+    support = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = support  # its dataclass looks itself up there
+    spec.loader.exec_module(support)
+    return lambda file, **hand: support.Recorded(file, support.recorded_hand(**hand))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
-from zoo.losses.heatmap import gaussian_target, within_grid
+from zoo.losses.heatmap import within_grid
 from zoo.losses.reduce import REDUCTIONS, Reduction, in_float32, labelled, one_of, reduce_errors
 
 _OUTSIDE = ("skip", "clamp", "vanish")
@@ -50,16 +51,34 @@ class CropHeatmapCrossEntropy(nn.Module):
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         valid = target.keypoints_valid[:, 0]
         wrist = labelled(target.keypoints[:, 0], valid)
-        spreads = []
+        centers = {name: prediction.aux[f"heatmap_{name}"] for name in ("columns", "rows")}
+        place = []
         for position, name in zip(wrist.unbind(-1), ("columns", "rows"), strict=True):
-            centers = prediction.aux[f"heatmap_{name}"]
             if self.outside == "skip":
-                valid = valid * within_grid(position, centers)
+                valid = valid * within_grid(position, centers[name])
             elif self.outside == "clamp":
-                position = position.clamp(centers.amin(-1), centers.amax(-1))
-            vanishing = self.outside == "vanish"
-            spreads.append(gaussian_target(position, centers, self.sigma, vanishing=vanishing))
-        x, y = spreads
-        spread = y[:, :, None] * x[:, None, :]
+                position = position.clamp(centers[name].amin(-1), centers[name].amax(-1))
+            place.append(position)
+        spread = crop_target(
+            torch.stack(place, dim=-1), **centers, sigma=self.sigma, fading=self.outside == "vanish"
+        )
         errors = -(spread * prediction.aux["log_heatmap_crop"]).sum((-2, -1))
         return reduce_errors(errors, valid, self.reduction)
+
+
+def crop_target(
+    wrist: Tensor, columns: Tensor, rows: Tensor, *, sigma: float, fading: bool = False
+) -> Tensor:
+    """A discrete Gaussian about a point of the crop, summing to 1 over the cells.
+
+    wrist: (B, 2) px. columns: (B, C) px. rows: (B, R) px. sigma: px. returns: (B, R, C).
+    fading: normalise as released, exp / (sum exp + 1e-9), which fades to 0 far from every cell.
+    """
+    x, y = (
+        -(position[:, None] - centers).square() / (2 * sigma**2)
+        for position, centers in zip(wrist.unbind(-1), (columns, rows), strict=True)
+    )
+    if fading:
+        density = (y[:, :, None] + x[:, None, :]).exp()
+        return density / (density.sum((-2, -1), keepdim=True) + 1e-9)
+    return y.softmax(-1)[:, :, None] * x.softmax(-1)[:, None, :]

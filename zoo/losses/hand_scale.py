@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from zoo.contracts import HandMesh, HandTarget
+from zoo.contracts import HandMesh, HandTarget, Prediction
 from zoo.mano.hand_length import at_length, known_length
 
 HandScale = Literal["predicted", "label"]
@@ -19,9 +19,11 @@ HAND_SCALES: dict[str, frozenset[str]] = {
 }
 
 
-def as_placed_by(scale: HandScale, mesh: HandMesh, target: HandTarget) -> tuple[HandMesh, Tensor]:
+def as_placed_by(
+    scale: HandScale, prediction: Prediction, mesh: HandMesh, target: HandTarget
+) -> tuple[HandMesh, Tensor]:
     """The mesh as the given hand's length places it, and (B,) where that length is known."""
     if scale == "predicted":
         return mesh, torch.ones_like(target.has_mano)
     length, known = known_length(target.joints, target.joints_valid)
-    return at_length(mesh, length), known.to(target.has_mano.dtype)
+    return at_length(mesh, prediction.camera.position, length), known.to(target.has_mano.dtype)

@@ -20,13 +20,15 @@ class HeatmapCrossEntropy(nn.Module):
     """Cross-entropy between a Gaussian about the labelled wrist and the heat map of each axis.
 
     The sum over the axes. It does not reach 0: the Gaussian's own entropy remains. Hands whose
-    wrist is not labelled or whose camera is assumed do not count.
+    wrist is not labelled do not count.
 
     sigma: m, or hand lengths, of the Gaussian; below half a bin the target is one bin.
     axes: of the heat maps; a camera that reads depth otherwise has x and y alone.
     norm_by_hand: the bins count hand lengths, and the labelled wrist is divided by the labelled
         hand's length (CS-ViT2 of February 2026); hands whose middle finger is not labelled do not
         count. Has to be what the camera's norm_by_hand is.
+    measured_cameras_only: leave out hands whose camera is assumed, for their depth is too; CS-ViT2
+        as released counts them.
     outside: what a wrist beyond the outermost bins does on that axis. "skip" leaves it out,
     "clamp" moves it to the outermost bin, "vanish" lets the Gaussian fade to nothing, so that the
     hand counts with an error of 0 (CS-ViT2 as published).
@@ -42,6 +44,7 @@ class HeatmapCrossEntropy(nn.Module):
         sigma: float,
         axes: Sequence[str] = _AXES,
         norm_by_hand: bool = False,
+        measured_cameras_only: bool = True,
         outside: Literal["skip", "clamp", "vanish"] = "skip",
         reduction: Reduction = "mean",
     ) -> None:
@@ -52,6 +55,7 @@ class HeatmapCrossEntropy(nn.Module):
             one_of("HeatmapCrossEntropy.axes", axis, _AXES)
         self.weight, self.sigma = weight, sigma
         self.axes, self.norm_by_hand = tuple(axes), norm_by_hand
+        self.measured_cameras_only = measured_cameras_only
         self.centers = "heatmap_lengths" if norm_by_hand else "heatmap_centers"
         self.needs = frozenset(
             f"{name}_{axis}" for name in ("log_heatmap", self.centers) for axis in axes
@@ -61,7 +65,9 @@ class HeatmapCrossEntropy(nn.Module):
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
-        labelled_wrist = target.joints_valid[:, 0] * (target.has_intrinsics > 0)
+        labelled_wrist = target.joints_valid[:, 0]
+        if self.measured_cameras_only:
+            labelled_wrist = labelled_wrist * (target.has_intrinsics > 0)
         wrist = labelled(target.joints[:, 0], labelled_wrist)
         if self.norm_by_hand:
             length, known = known_length(target.joints, target.joints_valid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
@@ -60,7 +61,7 @@ class JointLoss(nn.Module):
         valid = target.joints_valid
         if self.measured_cameras_only:
             valid = valid * (target.has_intrinsics > 0)[:, None]
-        mesh, known = as_placed_by(self.hand_scale, mesh, target)
+        mesh, known = as_placed_by(self.hand_scale, prediction, mesh, target)
         valid = valid * known[:, None]
         difference = mesh.joints - labelled(target.joints, valid)
         errors = distance(difference * UNITS_PER_METRE[self.unit], self.norm)
@@ -74,6 +75,9 @@ class RootRelativeJointLoss(nn.Module):
     unlabelled_wrist: "use" takes a wrist that is stored but not marked valid for what it is, as
     HaMeR does; "skip" leaves such hands out.
     unit: "m" or "mm", whichever the paper's weight was written for.
+    origin: "wrist", or "position", where the camera read-out placed it: the same numbers, but the
+        place has no gradient, and with the hand's own `detach_wrist` neither has the wrist (CS-ViT2
+        of February 2026). For heads that place the wrist.
     detach_wrist: no gradient passes through the predicted wrist, so that this term also pulls
     the hand as a whole.
     """
@@ -87,6 +91,7 @@ class RootRelativeJointLoss(nn.Module):
         norm: Norm = "l1",
         unit: Unit = "m",
         reduction: Reduction = "mean",
+        origin: Literal["wrist", "position"] = "wrist",
         detach_wrist: bool = False,
         unlabelled_wrist: Literal["skip", "use"] = "skip",
     ) -> None:
@@ -99,6 +104,7 @@ class RootRelativeJointLoss(nn.Module):
         self.unit = one_of("RootRelativeJointLoss.unit", unit, tuple(UNITS_PER_METRE))
         self.reduction = one_of("RootRelativeJointLoss.reduction", reduction, REDUCTIONS)
         self.detach_wrist = detach_wrist
+        self.origin = one_of("RootRelativeJointLoss.origin", origin, ("wrist", "position"))
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
@@ -109,7 +115,13 @@ class RootRelativeJointLoss(nn.Module):
         valid = target.joints_valid * has_wrist
         label = labelled(target.joints, valid)
         wrist, label_wrist = mesh.joints[:, :1], labelled(target.joints[:, :1], has_wrist)
-        wrist = wrist.detach() if self.detach_wrist else wrist
-        difference = (mesh.joints - wrist) - (label - label_wrist)
+        if self.origin == "position" and prediction.camera.anchor == "wrist":
+            wrist = prediction.camera.position[:, None]
+            # The wrist is there but for rounding, whose sign L1 would pull by.
+            moved = mesh.joints[:, 1:] - wrist
+            relative = torch.cat((torch.zeros_like(wrist), moved), dim=1)
+        else:
+            relative = mesh.joints - (wrist.detach() if self.detach_wrist else wrist)
+        difference = relative - (label - label_wrist)
         errors = distance(difference * UNITS_PER_METRE[self.unit], self.norm)
         return reduce_errors(errors, valid, self.reduction)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
-from zoo.geometry.rotation import rotmat_to_rotvec
+from zoo.geometry.representation import REPRESENTATIONS
 from zoo.losses.reduce import (
     REDUCTIONS,
     UNITS_PER_METRE,
@@ -66,7 +66,7 @@ class PositionLoss(nn.Module):
             valid = valid * known
             difference = prediction.aux["wrist_in_hands"] - label / length[:, None]
         else:
-            difference = (mesh.joints[:, 0] - label) * UNITS_PER_METRE[self.unit]
+            difference = (wrist_of(prediction, mesh) - label) * UNITS_PER_METRE[self.unit]
         errors = difference.abs() if self.norm == "l1" else difference.square()
         return reduce_errors(errors, valid, self.reduction)
 
@@ -93,22 +93,29 @@ class ParameterLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        self.weight = weight
+        self.weight, self.representation = weight, REPRESENTATIONS["rotvec"]
         self.norm = one_of("ParameterLoss.norm", norm, ("l1", "l2"))
         self.reduction = one_of("ParameterLoss.reduction", reduction, REDUCTIONS)
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         valid = target.has_mano * (target.joints_valid[:, 0] > 0)
-        rotvec = rotmat_to_rotvec(labelled(target.rotmats, valid)).flatten(1)
-        wrist = (mesh.joints[:, 0] - labelled(target.joints[:, 0], valid)) * UNITS_PER_METRE["mm"]
+        rotvec = self.representation.from_rotmat(target.rotmats).flatten(1)
+        wrist = wrist_of(prediction, mesh) - labelled(target.joints[:, 0], valid)
         difference = torch.cat(
             (
                 prediction.aux["pose_rotvec"].flatten(1) - labelled(rotvec, valid),
                 prediction.betas - labelled(target.betas, valid),
-                wrist,
+                wrist * UNITS_PER_METRE["mm"],
             ),
             dim=-1,
         )
         errors = difference.abs() if self.norm == "l1" else difference.square()
         return reduce_errors(errors, valid, self.reduction)
+
+
+def wrist_of(prediction: Prediction, mesh: HandMesh) -> Tensor:
+    """(B, 3) m, camera: where the head placed the wrist, or the posed wrist of another anchor."""
+    if prediction.camera.anchor == "wrist":
+        return prediction.camera.position
+    return mesh.joints[:, 0]

@@ -70,7 +70,7 @@ class Reprojection(nn.Module):
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         intrinsics = prediction.camera.intrinsics
-        mesh, known = as_placed_by(self.hand_scale, mesh, target)
+        mesh, known = as_placed_by(self.hand_scale, prediction, mesh, target)
         keypoints = self._seen(mesh.joints, intrinsics)
         label, valid = self._label(target, intrinsics)
         valid = valid * known[:, None]

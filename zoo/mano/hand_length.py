@@ -26,14 +26,15 @@ def known_length(joints: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(known, length, torch.ones_like(length)), known
 
 
-def at_length(mesh: HandMesh, length: Tensor) -> HandMesh:
+def at_length(mesh: HandMesh, position: Tensor, length: Tensor) -> HandMesh:
     """The mesh put where it would stand, had its distance been read with another hand length.
 
     For a head that says how many hand lengths away the wrist is: its own hand's length made that
     metres, and here `length` does. The surface itself keeps its size; `keypoints` stay as they are.
 
+    position: (B, 3) m, camera, where that head placed the wrist.
     length: (B,) m.
     """
     own = hand_scale(mesh.joints).detach().clamp(min=_SHORTEST)
-    shift = mesh.joints[:, :1] * (length / own - 1)[:, None, None]
+    shift = (position * (length / own - 1)[:, None])[:, None]
     return dataclasses.replace(mesh, vertices=mesh.vertices + shift, joints=mesh.joints + shift)

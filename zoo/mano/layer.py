@@ -30,6 +30,8 @@ class ManoLayer(nn.Module):
     joint_regressor: (21, 778) rows of vertex weights in OpenPose order that replace skeleton and
         tips by a reading of the posed surface, as CS-ViT2 does.
     min_depth: m; `place` projects nearer joints as if they stood there. None divides as it is.
+    detach_wrist: no gradient passes through the wrist that `place` moves to the predicted position,
+        as CS-ViT2 of February 2026 trained; values are the same.
 
     Source: Romero, Tzionas and Black, Embodied Hands, SIGGRAPH Asia 2017, equations 1 to 4.
     """
@@ -43,13 +45,14 @@ class ManoLayer(nn.Module):
         tips: str = "vertices",
         joint_regressor: np.ndarray | None = None,
         min_depth: float | None = None,
+        detach_wrist: bool = False,
     ) -> None:
         super().__init__()
         if tips not in TIP_DEFINITIONS:
             raise ValueError(
                 f"ManoLayer: tips is {tips!r}, known are {', '.join(map(repr, TIP_DEFINITIONS))}."
             )
-        self.name, self.min_depth = asset.name, min_depth
+        self.name, self.min_depth, self.detach_wrist = asset.name, min_depth, detach_wrist
         self.skinning = _skinning(asset)
         constant = {
             "faces": np.asarray(asset.faces, np.int64),
@@ -91,7 +94,8 @@ class ManoLayer(nn.Module):
             camera = prediction.camera
             offset = camera.position.float()[:, None]
             if camera.anchor == "wrist":
-                offset = offset - joints[:, :1]
+                wrist = joints[:, :1]
+                offset = offset - (wrist.detach() if self.detach_wrist else wrist)
             vertices, joints = vertices + offset, joints + offset
             intrinsics = camera.intrinsics.float()
             keypoints = project(joints, intrinsics, min_depth=self.min_depth)
