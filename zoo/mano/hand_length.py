@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo.contracts import HandMesh
 from zoo.mano.topology import MIDDLE_FINGER, hand_scale
 
+_HALF_SURE = 0.5  # a label less certain than that is no ruler (CS-ViT2)
 _SHORTEST = 1e-4  # m; a hand this small has no usable length
 
 
@@ -17,10 +18,10 @@ def known_length(joints: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """The hand length of labelled joints, and whether the label holds all four joints it needs.
 
     joints: (B, 21, 3) m; values of invalid joints (NaN too) are never read.
-    valid: (B, 21), positive where a joint counts.
+    valid: (B, 21), above a half where a joint is known well enough to measure by.
     returns: (B,) m, 1 where it is not known; (B,) bool.
     """
-    known = (valid[:, MIDDLE_FINGER] > 0).all(-1)
+    known = (valid[:, MIDDLE_FINGER] > _HALF_SURE).all(-1)
     length = hand_scale(torch.where(known[:, None, None], joints, torch.zeros_like(joints)))
     known = known & (length > _SHORTEST)
     return torch.where(known, length, torch.ones_like(length)), known
