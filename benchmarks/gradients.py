@@ -66,7 +66,7 @@ def _measure(subject: Subject) -> GradientMatrix:
     dead = [name for name, grads in flat.items() if not any(g is not None for g in grads)]
     if dead:
         mixed = losses_of(model, view, partly_labelled(target))
-        dead = [n for n in dead if not any(_moves(mixed[n], p) for _, p in named)]
+        dead = [n for n in dead if not _moves(mixed[n], [p for _, p in named])]
     total = [_sum(column) for column in zip(*flat.values(), strict=True)]
     idle = [name for (name, _), gradient in zip(named, total, strict=True) if gradient is None]
     return GradientMatrix(
@@ -88,8 +88,8 @@ def _gradients(term: Tensor, parameters: list[Tensor]) -> list[Tensor | None]:
     return [g if g is not None and bool(g.count_nonzero()) else None for g in found]
 
 
-def _moves(term: Tensor, parameter: Tensor) -> bool:
-    return _gradients(term, [parameter])[0] is not None
+def _moves(term: Tensor, parameters: list[Tensor]) -> bool:
+    return any(gradient is not None for gradient in _gradients(term, parameters))
 
 
 def _by_output(model: nn.Module, leaf: Leaves, target: HandTarget) -> dict[str, dict[str, float]]:

@@ -29,7 +29,8 @@ FAMILIES = {
 
 def text() -> str:
     """The whole page: one section a probe, its law first, then why it matters."""
-    return "\n".join([*_head(), *_sections()]).rstrip() + "\n"
+    lines = (line.rstrip() for line in (*_head(), *_sections()))
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def anchor(probe: str) -> str:
@@ -47,8 +48,8 @@ def _head() -> Iterator[str]:
     yield "reported as *crashed*, and the others still run."
     yield ""
     yield "How well they do it is measured: [the bug bench](bug_bench.md). To write one, see "
-    yield "`benchmarks/probe.py`; a class with these four lines and a `__call__`, registered in the "
-    yield "slot `probe`, is a probe. This page is written by `python -m benchmarks.probe_page`."
+    yield "`benchmarks/probe.py`: a class with these four lines and a `__call__`, registered in "
+    yield "the slot `probe`. This page is written by `python -m benchmarks.probe_page`."
 
 
 def _sections() -> Iterator[str]:

@@ -15,6 +15,7 @@ from benchmarks.subject import Subject
 from zoo.contracts import ClipView, CropView, Finding, HandMesh, Prediction
 
 HANDS = 4
+RELATIVE = 1e-5  # of a loss term
 GAP_MM, GAP_PX = 0.1, 0.1  # bf16 in MANO costs 0.2 to 1.1 mm, in projection 1.3 px
 
 
@@ -59,7 +60,7 @@ class Precision:
         paths = {"hand_mm": "model.hand", "keypoints_px": "model.hand"}
         for name, gap in gaps.items():
             term = name.removesuffix(" (relative)")
-            if gap > limits.get(name, 1e-3):
+            if gap > limits.get(name, RELATIVE):
                 path = config_path(term) if term != name else paths.get(name, "model.head")
                 yield Finding(
                     id=f"{self.id}/autocast",

@@ -213,7 +213,7 @@ FAULTS = [
         "A conditioning part that conditions nothing (P-22).",
     ),
     Fault(
-        "black-pictures",
+        "black-crops",
         with_model(first_crop_for_all),
         ("config.conditioning", "model.backbone"),
         "Failed crops come out black, and training goes on blind (V5).",

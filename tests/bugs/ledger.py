@@ -117,7 +117,7 @@ FAULTS = [
     Fault(
         "label-rotation-transposed",
         with_model(other_label_rotation),
-        ("ledger.initial", "model.losses.orientation"),
+        ("label.truth", "model.losses.orientation"),
         "Label and prediction are rotations of opposite direction.",
     ),
     Fault(

@@ -111,7 +111,7 @@ def scale_by_division(model: nn.Module) -> None:
 class BareCrop:
     """A crop that divides by the side of the box, whatever it is."""
 
-    blur = None
+    blur = eval_blur = None
 
     def __init__(self, *, size: tuple[int, int], expand: float = 2.0) -> None:
         self.size, self.expand = size, expand
