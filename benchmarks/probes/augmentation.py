@@ -41,7 +41,13 @@ class Sight:
 
 
 class Consistent:
-    """Each augmentation alone, and all of them, move picture, points, pose and camera alike."""
+    """Each augmentation alone, and all of them, move picture, points, pose and camera alike.
+
+    Pictures are painted so that each pixel says where it is, and are read back at the moved
+    keypoints; joints are projected, the way back is walked, and the posed hand is compared with
+    the turned joints. Causes: a homography without its third row (P-04), orientation that stays
+    (P-11, UTNet V9), a camera of another size. The augmentation that breaks it alone is named.
+    """
 
     id: ClassVar[str] = "augmentation.consistent"
     family: ClassVar[str] = "augmentation"

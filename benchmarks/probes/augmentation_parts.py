@@ -25,7 +25,11 @@ SHIFT = 3.0  # px; blur along a path moves a picture by less
 
 
 class Effect:
-    """Every augmentation that is switched on changes something."""
+    """Every augmentation that is switched on changes something.
+
+    Causes: a probability or range of nothing. A zoom about the principal point does nothing
+    before a crop that follows the hand; that is an info, for recipes are published with it.
+    """
 
     id: ClassVar[str] = "augmentation.effect"
     family: ClassVar[str] = "augmentation"
@@ -66,7 +70,11 @@ class Effect:
 
 
 class Pixels:
-    """Colour operations leave the picture where it is and within [0, 1]."""
+    """Colour operations leave the picture where it is and within [0, 1].
+
+    Causes: no clipping, a flip or shift among the colour operations. Fix: move it to
+    `augmentation.view`, where labels move with it.
+    """
 
     id: ClassVar[str] = "augmentation.pixels"
     family: ClassVar[str] = "augmentation"
@@ -111,7 +119,10 @@ class Pixels:
 
 
 class Untouched:
-    """Nothing edits what it is given."""
+    """Nothing edits what it is given.
+
+    Causes: in-place operations (P-41, P-23). Fix: work on a clone.
+    """
 
     id: ClassVar[str] = "augmentation.untouched"
     family: ClassVar[str] = "augmentation"

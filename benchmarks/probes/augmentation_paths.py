@@ -19,7 +19,11 @@ ZOOM, ZOOM_WARNING = 1.02, 1.6  # how much larger hands may be in one path than 
 
 
 class Mirror:
-    """A left hand is its mirror image, in picture and labels alike."""
+    """A left hand is its mirror image, in picture and labels alike.
+
+    Causes: pixels without keypoints, W instead of W - 1, a principal point or pose not
+    mirrored.
+    """
 
     id: ClassVar[str] = "augmentation.mirror"
     family: ClassVar[str] = "augmentation"
@@ -55,7 +59,11 @@ class Mirror:
 
 
 class SamePath:
-    """Training without augmentation shows what evaluation shows."""
+    """Training without augmentation shows what evaluation shows.
+
+    Causes: colours scaled in one path only, boxes stored with another margin than training
+    measures (P-25), another crop in evaluation.
+    """
 
     id: ClassVar[str] = "augmentation.identity"
     family: ClassVar[str] = "augmentation"

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from benchmarks.probe import ProbeResult, Unrunnable
+from benchmarks.probes.pictures import boxes, depths, first_input, focals, skin
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, Frame
 
@@ -20,11 +20,14 @@ DARK, BLANK = 4, 2.0  # grey levels: black, and the spread below which a picture
 MEAN_LIMIT, LOW_STD, HIGH_STD = 3.0, 0.1, 5.0  # of what the first layer sees
 SKIN = 0.35  # share of the hands that may be bluer than red, under coloured light
 SMALL_BOX = 8.0  # px
-_FIRST_LAYERS = nn.Conv2d | nn.Linear | nn.Conv3d
 
 
 class Pictures:
-    """Pictures show something, are bytes, and no two are the same."""
+    """Pictures show something, are bytes, and no two are the same.
+
+    Causes: guards that return black pictures (UTNet V5), an index that is not advanced, keys
+    that repeat, samples skipped in numbers.
+    """
 
     id: ClassVar[str] = "data.pictures"
     family: ClassVar[str] = "data"
@@ -58,7 +61,11 @@ class Pictures:
 
 
 class Range:
-    """The network sees numbers of the size it was made for."""
+    """The network sees numbers of the size it was made for.
+
+    What the first layer of the backbone sees is listened to. Causes: constants for [0, 255] on
+    crops in [0, 1], or the reverse.
+    """
 
     id: ClassVar[str] = "data.range"
     family: ClassVar[str] = "data"
@@ -100,7 +107,10 @@ class Range:
 
 
 class Colours:
-    """Skin is redder than blue."""
+    """Skin is redder than blue.
+
+    Causes: OpenCV's order of channels kept (UTNet R1). Gloves and coloured light may trip it.
+    """
 
     id: ClassVar[str] = "data.colours"
     family: ClassVar[str] = "data"
@@ -141,7 +151,11 @@ class Colours:
 
 
 class Support:
-    """Hands to judge on look like hands trained on, and are others."""
+    """Hands to judge on look like hands trained on, and are others.
+
+    Wants frames whose keys name their split. Causes: a random split by frames (UTNet R4), test
+    depths that training never shows (P-14).
+    """
 
     id: ClassVar[str] = "data.support"
     family: ClassVar[str] = "data"
@@ -180,58 +194,6 @@ class Support:
                     )
                 )
         return ProbeResult(tuple(findings), evidence)
-
-
-def first_input(backbone: nn.Module, images: Tensor) -> Tensor | None:
-    """What the first convolution or linear layer of a backbone sees of some crops.
-
-    returns: (B, 3, H, W), or None where no layer sees a picture of three channels.
-    """
-    seen: list[Tensor] = []
-    layers = [module for module in backbone.modules() if isinstance(module, _FIRST_LAYERS)]
-    handles = [
-        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().float()))
-        for layer in layers
-    ]
-    try:
-        with torch.no_grad():
-            backbone(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    pictures = [x for x in seen if x.ndim == 4 and x.shape[1] == 3]
-    return pictures[0] if pictures else None
-
-
-def skin(image: Tensor, keypoints: Tensor, valid: Tensor) -> Tensor | None:
-    """The median colour at the keypoints of a hand; None where none is in the picture.
-
-    image: (3, h, w). keypoints: (21, 2) px. valid: (21,). returns: (3,).
-    """
-    height, width = image.shape[-2:]
-    x, y = keypoints.round().long().unbind(-1)
-    inside = (valid > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    if not inside.any():
-        return None
-    return image[:, y[inside], x[inside]].float().median(-1).values
-
-
-def depths(frames: Sequence[Frame]) -> np.ndarray:
-    """m, of every labelled wrist in a measured camera."""
-    known = [f.label for f in frames if f.label.joints_valid[0] > 0 and f.label.has_intrinsics > 0]
-    return np.array([float(label.joints[0, 2]) for label in known])
-
-
-def focals(frames: Sequence[Frame]) -> np.ndarray:
-    """Focal lengths in longer sides of their pictures."""
-    known = [f for f in frames if f.label.has_intrinsics > 0]
-    return np.array([float(f.intrinsics[0, 0]) / max(f.image.shape[1:]) for f in known])
-
-
-def boxes(frames: Sequence[Frame]) -> np.ndarray:
-    """Longer sides of hand boxes in longer sides of their pictures."""
-    sides = [float((f.hand_box[2:] - f.hand_box[:2]).amax()) for f in frames]
-    return np.array([side / max(f.image.shape[1:]) for side, f in zip(sides, frames, strict=True)])
 
 
 def _split(frame: Frame) -> str:

@@ -21,7 +21,11 @@ HANDS = 4
 
 
 class Repeats:
-    """A seed decides the augmentation, whatever else drew random numbers in between."""
+    """A seed decides the augmentation, whatever else drew random numbers in between.
+
+    Global generators are set differently in between. Causes: torch.rand, numpy.random or random
+    where the generator given should be used (P-38); a generator seeded anew for every batch.
+    """
 
     id: ClassVar[str] = "determinism.seed"
     family: ClassVar[str] = "determinism"
@@ -70,7 +74,11 @@ class Repeats:
 
 
 class Evaluates:
-    """Evaluation has no chance in it: the same answer each time, whatever ran before."""
+    """Evaluation has no chance in it: the same answer each time, whatever ran before.
+
+    Causes: functional dropout without `training=self.training`, augmentation of validation
+    (P-13), statistics that are still updated. The first part with two answers is named.
+    """
 
     id: ClassVar[str] = "determinism.evaluation"
     family: ClassVar[str] = "determinism"
@@ -105,7 +113,11 @@ class Evaluates:
 
 
 class Ranks:
-    """Ranks augment differently and evaluate alike."""
+    """Ranks augment differently and evaluate alike.
+
+    Run as rank 0 and rank 1 of a group that does not exist. Causes: a seed that does not know
+    the rank (P-38); with it, more GPUs show the same crops more often.
+    """
 
     id: ClassVar[str] = "determinism.ranks"
     family: ClassVar[str] = "determinism"
@@ -146,7 +158,10 @@ class Ranks:
 
 
 class Resumes:
-    """A preprocessing that is saved and loaded goes on as if nothing had happened."""
+    """A preprocessing that is saved and loaded goes on as if nothing had happened.
+
+    Causes: a counter or generator that is no buffer. Fix: keep the number of batches in one.
+    """
 
     id: ClassVar[str] = "determinism.resume"
     family: ClassVar[str] = "determinism"
@@ -176,7 +191,10 @@ class Resumes:
 
 
 class SameStart:
-    """The same seed initialises the same weights."""
+    """The same seed initialises the same weights.
+
+    Causes: an initialisation that draws from `random`, numpy or the clock.
+    """
 
     id: ClassVar[str] = "determinism.start"
     family: ClassVar[str] = "determinism"

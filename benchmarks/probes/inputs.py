@@ -20,7 +20,12 @@ DEAF = 1e-6  # of a number's own size: what rounding alone may change
 
 
 class Inputs:
-    """The picture changes every output, every colour counts, and a neck listens to its camera."""
+    """The picture changes every output, every colour counts, and a neck listens to its camera.
+
+    Pictures, single colours and cameras are exchanged, with all-zero weights opened first.
+    Causes: tokens or rays never handed on, a disabled fusion (P-22), a constant output (UTNet
+    V7).
+    """
 
     id: ClassVar[str] = "shape.inputs"
     family: ClassVar[str] = "shape"
@@ -88,7 +93,11 @@ class Inputs:
 
 
 class Clips:
-    """One hand a clip, made from its own frames alone, and from all of them."""
+    """One hand a clip, made from its own frames alone, and from all of them.
+
+    Five and six clips of three frames; a clip alone, and with its neighbour's past. Causes:
+    rows regrouped with a wrong number of frames (P-05), queries of one frame alone used.
+    """
 
     id: ClassVar[str] = "shape.clip"
     family: ClassVar[str] = "shape"
@@ -104,12 +113,10 @@ class Clips:
         with torch.no_grad(), awake(subject) as awoken, in_fp32(awoken):
             for clips in (CLIPS, 2 * FRAMES):  # one not a multiple of the frames, one so
                 clip = _clip(subject, clips)
-                count = len(awoken.predict_hand(clip))
-                evidence[f"{clips} clips"] = count
-                if count != clips:
-                    found.append(
-                        self._finding("rows", f"{clips} clips of {FRAMES} give {count} hands")
-                    )
+                what = _rows(awoken, clip)
+                evidence[f"{clips} clips"] = what or clips
+                if what:
+                    found.append(self._finding("rows", f"{clips} of {FRAMES} frames {what}"))
                     return ProbeResult(tuple(found), evidence)
             together = awoken.predict_hand(clip)
             alone = awoken.predict_hand(_one_clip(clip, 1))
@@ -149,6 +156,15 @@ def _output_changes(said: Prediction, other: Prediction) -> Iterator[tuple[tuple
     yield ("shape", "model.head"), _change(said.betas, other.betas)
     position = _change(said.camera.position, other.camera.position)
     yield ("position", "model.head.camera"), position
+
+
+def _rows(model: nn.Module, clip: ClipView) -> str:
+    """What is wrong with how many hands come out of some clips; empty where nothing is."""
+    try:
+        count = len(model.predict_hand(clip))
+    except RuntimeError as error:  # rows that do not fit meet somewhere in the head
+        return f"fail: {error}"
+    return "" if count == len(clip) else f"give {count} hands"
 
 
 def _clip(subject: Subject, clips: int) -> ClipView:

@@ -25,7 +25,11 @@ _VALIDITY = {
 
 
 class Validity:
-    """A valid label holds numbers that differ between hands; an invalid one holds zeros."""
+    """A valid label holds numbers that differ between hands; an invalid one holds zeros.
+
+    Causes: NaN under a valid flag, placeholder zeros marked valid (R-6), numbers left where a
+    label was taken away. Fix: write zeros with validity 0.
+    """
 
     id: ClassVar[str] = "label.validity"
     family: ClassVar[str] = "label"
@@ -70,7 +74,11 @@ class Validity:
 
 
 class Plausible:
-    """Hands stand before the camera, in their boxes, with rotations that are rotations."""
+    """Hands stand before the camera, in their boxes, with rotations that are rotations.
+
+    Causes: OpenGL axes (joints behind the camera, UTNet V5), boxes as corner and size,
+    rotations that are none, focal lengths of another picture.
+    """
 
     id: ClassVar[str] = "label.plausible"
     family: ClassVar[str] = "label"

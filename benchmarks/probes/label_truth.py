@@ -39,7 +39,12 @@ class Step:
 
 
 class TruthCostsLeast:
-    """Every loss is smallest where prediction and label agree, hand by hand."""
+    """Every loss is smallest where prediction and label agree, hand by hand.
+
+    The model's own hand is both label and prediction, then is moved, turned, bent and reshaped,
+    a little and grossly, both ways. Causes: a projection normalised twice (UTNet V1), another
+    order (V4) or frame, a residual against an absolute pose. It needs no knowledge of the loss.
+    """
 
     id: ClassVar[str] = "label.truth"
     family: ClassVar[str] = "label"

@@ -19,7 +19,11 @@ _HELD_BY = {"joints_valid": "joints", "keypoints_valid": "keypoints"}
 
 
 class Alone(EveryLoss):
-    """The loss of a batch is the mean, or the sum, of its hands' own losses."""
+    """The loss of a batch is the mean, or the sum, of its hands' own losses.
+
+    Causes: (B, 1, J) against (B, J) broadcasts to every pair of hands (P-06, P-08). Fix:
+    compare shapes before subtracting.
+    """
 
     id: ClassVar[str] = "mask.alone"
     family: ClassVar[str] = "mask"
@@ -43,7 +47,12 @@ class Alone(EveryLoss):
 
 
 class Copies(EveryLoss):
-    """Hands without labels change nothing, however many join the batch."""
+    """Hands without labels change nothing, however many join the batch.
+
+    A warning where they halve it: the mean runs over unlabelled hands too (P-18), so the weight
+    depends on the mixture; set `reduction=mean`. Any other change is an error: the mask is
+    lost.
+    """
 
     id: ClassVar[str] = "mask.copies"
     family: ClassVar[str] = "mask"
@@ -79,7 +88,10 @@ class Copies(EveryLoss):
 
 
 class NothingLabelled(EveryLoss):
-    """Without a label there is no loss and no gradient, and neither is NaN."""
+    """Without a label there is no loss and no gradient, and neither is NaN.
+
+    Causes: a division by the number of labels, a mask forgotten. Fix: divide by at least one.
+    """
 
     id: ClassVar[str] = "mask.empty"
     family: ClassVar[str] = "mask"
@@ -100,7 +112,12 @@ class NothingLabelled(EveryLoss):
 
 
 class NeverRead(EveryLoss):
-    """What an invalid label holds, NaN too, reaches neither the loss nor a gradient."""
+    """What an invalid label holds, NaN too, reaches neither the loss nor a gradient.
+
+    Filled with 1000 and with NaN, whole hands and single joints. Causes: an error multiplied by
+    the mask, which leaves NaN what it is (P-01). Fix: select with `torch.where` before the
+    arithmetic.
+    """
 
     id: ClassVar[str] = "mask.unread"
     family: ClassVar[str] = "mask"
@@ -134,7 +151,10 @@ class NeverRead(EveryLoss):
 
 
 class OwnHands(EveryLoss):
-    """Every labelled hand is pulled, and no other."""
+    """Every labelled hand is pulled, and no other.
+
+    Causes: the mask of one hand broadcast over others (P-08).
+    """
 
     id: ClassVar[str] = "mask.own"
     family: ClassVar[str] = "mask"

@@ -82,7 +82,11 @@ class _EveryMetric:
 
 
 class Promise(_EveryMetric):
-    """A metric's name says what it forgives and in which unit it counts."""
+    """A metric's name says what it forgives and in which unit it counts.
+
+    Perfect and wrong answers are shifted, turned and scaled. Causes: PA- and root-relative
+    exchanged (P-37), another unit, a comparison with itself.
+    """
 
     id: ClassVar[str] = "metric.name"
     family: ClassVar[str] = "metric"
@@ -108,7 +112,10 @@ class Promise(_EveryMetric):
 
 
 class OwnHands(_EveryMetric):
-    """A hand's score is its own, in whatever order or company."""
+    """A hand's score is its own, in whatever order or company.
+
+    Causes: means over the batch inside a metric, so that the batch size changes the score.
+    """
 
     id: ClassVar[str] = "metric.hands"
     family: ClassVar[str] = "metric"
@@ -127,7 +134,11 @@ class OwnHands(_EveryMetric):
 
 
 class NothingToJudge(_EveryMetric):
-    """No label is no score: NaN that counts for nothing, never a perfect 0."""
+    """No label is no score: NaN that counts for nothing, never a perfect 0.
+
+    Causes: 0 where nothing was counted, which is the best ever (P-26); placeholders that are
+    scored (R-6). Fix: return NaN with a count of 0.
+    """
 
     id: ClassVar[str] = "metric.empty"
     family: ClassVar[str] = "metric"
@@ -158,7 +169,10 @@ class NothingToJudge(_EveryMetric):
 
 
 class BestCheckpoint:
-    """The metric that chooses the best checkpoint exists and is turned the right way."""
+    """The metric that chooses the best checkpoint exists and is turned the right way.
+
+    Causes: `rule` turned round, a name that no metric has.
+    """
 
     id: ClassVar[str] = "metric.best"
     family: ClassVar[str] = "metric"

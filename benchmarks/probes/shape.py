@@ -37,7 +37,13 @@ class Stage:
 
 
 class BatchInvariance:
-    """A hand gets the same answer alone and in company, at every stage of the model."""
+    """A hand gets the same answer alone and in company, at every stage of the model.
+
+    Each part is run on five hands and on single ones, in fp32 and with its all-zero weights
+    opened. Causes: statistics over the batch, a reshape along the wrong axis, sample 0's flag
+    used for all (P-03). The first part that mixes is named; look there for dim 0 in a mean,
+    norm or view.
+    """
 
     id: ClassVar[str] = "shape.batch"
     family: ClassVar[str] = "shape"
@@ -69,7 +75,12 @@ class BatchInvariance:
 
 
 class AnySize:
-    """As many hands come out as went in, whatever their number."""
+    """As many hands come out as went in, whatever their number.
+
+    Causes: a squeeze() that removes the batch axis, rows regrouped with a wrong number of
+    frames (P-05), a loss without reduction. Fix the part named: keep dim 0 and index from the
+    last axes.
+    """
 
     id: ClassVar[str] = "shape.count"
     family: ClassVar[str] = "shape"

@@ -21,7 +21,11 @@ _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm2d, nn.BatchNorm1d)
 
 
 class Loaded:
-    """A checkpoint fills every module, and changes it."""
+    """A checkpoint fills every module, and changes it.
+
+    Causes: key prefixes ("module."), a part's checkpoint, non-strict loading (P-42), weights saved
+    before they were trained.
+    """
 
     id: ClassVar[str] = "weights.loaded"
     family: ClassVar[str] = "weights"
@@ -89,7 +93,11 @@ class Loaded:
 
 
 class Pretrained:
-    """A backbone that is to be pretrained, or is frozen, has been trained."""
+    """A backbone that is to be pretrained, or is frozen, has been trained.
+
+    A network that was trained has no norm that is exactly one and zero. Causes: a download that
+    fails in silence (UTNet R6, HaMeR issue 24), a frozen backbone that was never loaded.
+    """
 
     id: ClassVar[str] = "weights.pretrained"
     family: ClassVar[str] = "weights"
@@ -137,7 +145,11 @@ class Pretrained:
 
 
 class Known:
-    """Everything that could learn is a registered weight."""
+    """Everything that could learn is a registered weight.
+
+    Causes: layers in a Python list or dict. Fix: nn.ModuleList, nn.ModuleDict,
+    nn.ParameterList.
+    """
 
     id: ClassVar[str] = "weights.registered"
     family: ClassVar[str] = "weights"
@@ -165,7 +177,10 @@ class Known:
 
 
 class Sound:
-    """Weights are finite numbers of a sane size."""
+    """Weights are finite numbers of a sane size.
+
+    Causes: a step on a gradient that was not finite (P-01), a learning rate far too high.
+    """
 
     id: ClassVar[str] = "weights.finite"
     family: ClassVar[str] = "weights"
