@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from benchmarks.bench.cost import without_weights
 from benchmarks.verdict import OVERFIT_AT_MOST, Overfit
@@ -56,11 +57,37 @@ def overfit_one_batch(
             loss.backward()
             if step < LISTENING_STEPS:
                 silent = {name for name in silent if not _hears(learns[name])}
+                if step == LISTENING_STEPS - 1:
+                    silent -= _fed_zeros(model, silent, data)
             elif best <= OVERFIT_AT_MOST * first or not math.isfinite(loss.item()):
                 break
             torch.nn.utils.clip_grad_norm_(learns.values(), 1.0)
             optimizer.step()
     return Overfit(first=first, best=best, steps=step + 1, unreached=tuple(sorted(silent)))
+
+
+@torch.no_grad()
+def _fed_zeros(model: HandMeshModel, silent: set[str], data: Mapping[str, Any]) -> set[str]:
+    """Those of the weights that multiply exact zeros, as in HaMeR's constant query: none can learn.
+
+    Whatever made the zeros is not excused: if it is trained, it is silent itself.
+    """
+    owners = {name: model.get_submodule(name.rpartition(".")[0]) for name in silent}
+    largest: dict[nn.Module, float] = {}
+
+    def look(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        largest[module] = max(largest.get(module, 0.0), inputs[0].abs().max().item())
+
+    linear = {module for module in owners.values() if isinstance(module, nn.Linear)}
+    hooks = [module.register_forward_pre_hook(look) for module in linear]
+    model(**copy.copy(data), mode="loss")
+    for hook in hooks:
+        hook.remove()
+    return {
+        name
+        for name, module in owners.items()
+        if name.endswith(".weight") and largest.get(module) == 0.0
+    }
 
 
 def few(batch: FrameBatch, hands: int = HANDS) -> FrameBatch:
@@ -76,5 +103,5 @@ def few(batch: FrameBatch, hands: int = HANDS) -> FrameBatch:
     )
 
 
-def _hears(parameter: torch.nn.Parameter) -> bool:
+def _hears(parameter: nn.Parameter) -> bool:
     return parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)

@@ -78,6 +78,11 @@ def bench(
     plugins: Annotated[Optional[list[Path]], typer.Option("--plugin")] = None,  # noqa: UP045
 ) -> None:
     """Measure models side by side in one run: cost, speed, memory, errors, published figures."""
+    from registry.config import find
+
+    for name in (*(configs or ()), *(compare or ())):
+        if not (Path(name) / "run.json").is_file():
+            find(name)  # a misspelt name is answered before torch loads
     from zoo.app.bench import BenchRequest, run_bench
 
     run_bench(

@@ -72,6 +72,12 @@ def ladder(
     ] = Launcher.none,
 ) -> None:
     """Climb from A to B one difference at a time: what each buys, under one budget."""
+    from registry.config import find
+
+    for name in () if b is None else (a, b):  # a misspelt name is answered before torch loads
+        find(name)
+    for name in ([a] if b is None else []) + ([] if rungs in ("slot", "change") else [rungs]):
+        find(name, folder="ladders")
     from zoo.app.ladder import LadderRequest, climb
 
     request = LadderRequest(

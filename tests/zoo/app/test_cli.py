@@ -35,6 +35,8 @@ def zoo(*words: str) -> subprocess.CompletedProcess[str]:
         (("show", "csvit2_ief3", "--size", "tny"), "tiny"),
         (("list", "haed"), "head"),
         (("trian", "csvit2_ief3"), "train"),
+        (("bench", "--compare", "hammer"), "hamer"),
+        (("ladder", "csvit2_to_hammer"), "csvit2_to_hamer"),
     ],
 )
 def test_a_misspelt_word_is_answered_with_the_nearest_one_before_torch_loads(words, says):
