@@ -12,8 +12,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.diagnose import plain
-
-Report = dict[str, Any]
+from benchmarks.sentences import (
+    Number,
+    Report,
+    Sentence,
+    compared,
+    escaped,
+    first_name,
+    suspects,
+    tally,
+)
 
 SEVERITY = {"error": 8.0, "warning": 4.0, "info": 0.5}
 ALONE, SHARED = 2.0, 0.25  # found on the first subject only; found on one that learns as well
@@ -22,22 +30,6 @@ DIFFERENCE = {"P0": 40.0}  # a difference by itself, as the analysis ranks it
 EXCHANGED = 0.3  # a whole part exchanged for another: which of its values matters is open
 NAMED = 2.0  # a probe that calls its own finding a first cause
 MOST_CAUSES = 8
-
-
-@dataclass(frozen=True)
-class Number:
-    """A value a sentence rests on, and where it stands in the report (JSON pointer)."""
-
-    at: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Words, and the numbers behind them."""
-
-    text: str
-    numbers: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
@@ -116,18 +108,30 @@ def rank_findings(report: Report) -> list[dict[str, Any]]:
     A finding weighs by its severity; more where the other subject does not have it, little where
     it does, and more where the two subjects differ, by the priority of the difference.
     """
-    others = [f for f in report["findings"] if f["subject"] != _first(report)]
+    settable = {s["name"] for s in report["subjects"] if s["config"] is not None}
+    others = [f for f in report["findings"] if f["subject"] != first_name(report)]
     known = {(f["id"], f["path"]) for f in others}
     ranked = [
-        {**f, "suspicion": round(_suspicion(f, report, known), 3)} for f in report["findings"]
+        {
+            **f,
+            "fix": f["fix"] if f["subject"] in settable else [],  # `--set` changes configs only
+            "suspicion": round(_suspicion(f, report, known), 3),
+        }
+        for f in report["findings"]
     ]
-    return sorted(ranked, key=lambda f: (f["subject"] != _first(report), -f["suspicion"]))
+    return sorted(ranked, key=lambda f: (f["subject"] != first_name(report), -f["suspicion"]))
 
 
 def verdict(report: Report) -> Verdict:
     """What the report says of its first subject; it needs `counts` and ranked findings."""
     causes = _causes(report)
-    return Verdict((_tally(report), *_reasons(report, causes)), tuple(causes[:MOST_CAUSES]))
+    found = [cause for cause in causes if cause.severity != "difference"]
+    sentences = [tally(report)]
+    if found:
+        sentences.append(suspects(report, [(cause.path, cause.numbers) for cause in found]))
+    if len(report["subjects"]) > 1 and report["differences"]:
+        sentences.append(compared(report))
+    return Verdict(tuple(sentences), tuple(causes[:MOST_CAUSES]))
 
 
 def resolve(report: Report, pointer: str) -> Any:
@@ -144,7 +148,7 @@ def resolve(report: Report, pointer: str) -> Any:
 
 def _suspicion(finding: Mapping[str, Any], report: Report, known: set[tuple[str, str]]) -> float:
     score = SEVERITY[finding["severity"]]
-    if len(report["subjects"]) > 1 and finding["subject"] == _first(report):
+    if len(report["subjects"]) > 1 and finding["subject"] == first_name(report):
         score *= SHARED if (finding["id"], finding["path"]) in known else ALONE
         score *= DIFFERS.get(_priority_at(finding["path"], report) or "", 1.0)
     if finding["evidence"].get("priority", 5) == 0:
@@ -155,7 +159,7 @@ def _suspicion(finding: Mapping[str, Any], report: Report, known: set[tuple[str,
 def _causes(report: Report) -> list[Cause]:
     causes = []
     for index, finding in enumerate(report["findings"]):
-        if finding["subject"] == _first(report) and finding["severity"] != "info":
+        if finding["subject"] == first_name(report) and finding["severity"] != "info":
             causes.append(_of_finding(report, index, finding))
     explained = {cause.path for cause in causes}
     for index, change in enumerate(report["differences"]):
@@ -166,7 +170,7 @@ def _causes(report: Report) -> list[Cause]:
 
 def _of_finding(report: Report, index: int, finding: Mapping[str, Any]) -> Cause:
     numbers = tuple(
-        Number(f"/findings/{index}/evidence/{_escaped(key)}", value)
+        Number(f"/findings/{index}/evidence/{escaped(key)}", value)
         for key, value in finding["evidence"].items()
         if _is_number(value) and key != "priority"
     )
@@ -220,48 +224,6 @@ def _fix(change: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"{change['path']}={str(value).lower() if isinstance(value, bool) else value}",)
 
 
-def _tally(report: Report) -> Sentence:
-    parts, numbers = [], []
-    for subject in report["subjects"]:
-        name, at = subject["name"], f"/counts/subjects/{_escaped(subject['name'])}"
-        counted = report["counts"]["subjects"][name]
-        found = [kind for kind in ("error", "warning") if counted[kind]]
-        told = " and ".join(_plural(counted[kind], kind) for kind in found)
-        parts.append(f"{name} has {told}" if found else f"{name} keeps every law that was tested")
-        left_out = [status for status in ("skipped", "crashed") if counted[status]]
-        extra = "".join(f", {counted[status]} {status}" for status in left_out)
-        parts[-1] += (
-            f" ({counted['passed']} of {_plural(counted['probes'], 'probe')} passed{extra})"
-        )
-        wanted = (*found, "passed", "probes", *left_out)
-        numbers += [Number(f"{at}/{key}", counted[key]) for key in wanted]
-    return Sentence("; ".join(parts) + ".", tuple(numbers))
-
-
-def _reasons(report: Report, causes: Sequence[Cause]) -> list[Sentence]:
-    first = _first(report)
-    sentences = []
-    if named := [cause for cause in causes if cause.severity != "difference"][:4]:
-        where = ", ".join(dict.fromkeys(cause.path for cause in named))
-        numbers = tuple(number for cause in named for number in cause.numbers)
-        sentences.append(Sentence(f"Most suspicious in {first}, in this order: {where}.", numbers))
-    if len(report["subjects"]) > 1 and report["differences"]:
-        sentences.append(_compared(report))
-    return sentences
-
-
-def _compared(report: Report) -> Sentence:
-    other = report["subjects"][1]["name"]
-    decisive = [c for c in report["differences"] if c.get("priority") == "P0"]
-    total = len(report["differences"])
-    numbers = [Number("/counts/differences", total), Number("/counts/decisive", len(decisive))]
-    text = f"Of {_plural(total, 'difference')} to {other}, {len(decisive)} "
-    text += "is one that decides" if len(decisive) == 1 else "are ones that decide"
-    text += " whether a model learns (P0)"
-    text += f": {', '.join(c['path'] for c in decisive)}." if decisive else "."
-    return Sentence(text, tuple(numbers))
-
-
 def _priority_at(path: str, report: Report) -> str | None:
     """The best priority of a difference at, above or below a config path."""
     found = [
@@ -276,22 +238,10 @@ def _related(a: str, b: str) -> bool:
     return a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.")
 
 
-def _first(report: Report) -> str:
-    return report["subjects"][0]["name"]
-
-
 def _brief(value: Any, width: int = 48) -> str:
     text = value["type"] if isinstance(value, Mapping) and "type" in value else str(value)
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _plural(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")

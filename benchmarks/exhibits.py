@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,6 @@ def scales(seen: Seen) -> list[Scale]:
     """Every output beside its label: a factor of 1000 or of the crop's width shows at once."""
     target, mesh = seen.target, seen.mesh
     joints, keypoints = target.joints_valid > 0, target.keypoints_valid > 0
-    mano = target.has_mano > 0
     rows = [Scale("picture", "of 1", _spread(seen.view.images), None)]
     for axis, name in enumerate("xy"):
         said, meant = mesh.keypoints[..., axis], target.keypoints[..., axis]
@@ -63,35 +62,22 @@ def scales(seen: Seen) -> list[Scale]:
     for axis, name in enumerate(("x", "y", "z (depth)")):
         said, meant = mesh.joints[..., axis], target.joints[..., axis]
         rows.append(Scale(f"joints {name}", "m", _spread(said), _spread(meant[joints])))
-    whole = joints.all(-1)
-    rows += [
-        Scale(
-            "hand, wrist to middle tip",
-            "m",
-            _spread(_reach(mesh.joints)),
-            _spread(_reach(target.joints)[whole]),
-        ),
-        Scale(
-            "finger rotations",
-            "rad",
-            _spread(_angle(seen.prediction.rotmats[:, 1:])),
-            _spread(_angle(target.rotmats[:, 1:])[mano]),
-        ),
-        Scale(
-            "global orientation",
-            "rad",
-            _spread(_angle(seen.prediction.rotmats[:, 0])),
-            _spread(_angle(target.rotmats[:, 0])[mano]),
-        ),
-        Scale("betas", "1", _spread(seen.prediction.betas), _spread(target.betas[mano])),
-        Scale(
-            "focal length",
-            "px",
-            _spread(seen.prediction.camera.intrinsics[:, 0, 0]),
-            _spread(seen.view.intrinsics[:, 0, 0]),
-        ),
-    ]
-    return rows
+    said, meant = _reach(mesh.joints), _reach(target.joints)[joints.all(-1)]
+    rows.append(Scale("hand, wrist to middle tip", "m", _spread(said), _spread(meant)))
+    return [*rows, *_parameter_scales(seen)]
+
+
+def _parameter_scales(seen: Seen) -> Iterator[Scale]:
+    prediction, target, mano = seen.prediction, seen.target, seen.target.has_mano > 0
+    pairs = {
+        ("finger rotations", "rad"): (_angle(prediction.rotmats[:, 1:]), target.rotmats[:, 1:]),
+        ("global orientation", "rad"): (_angle(prediction.rotmats[:, 0]), target.rotmats[:, 0]),
+    }
+    for (name, unit), (said, meant) in pairs.items():
+        yield Scale(name, unit, _spread(said), _spread(_angle(meant)[mano]))
+    yield Scale("betas", "1", _spread(prediction.betas), _spread(target.betas[mano]))
+    said, meant = prediction.camera.intrinsics[:, 0, 0], seen.view.intrinsics[:, 0, 0]
+    yield Scale("focal length", "px", _spread(said), _spread(meant))
 
 
 def round_trip(seen: Seen) -> dict[str, float]:

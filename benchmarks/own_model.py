@@ -5,7 +5,7 @@
     def read(out, view):
         return hand_of(out["rotmats"], out["betas"], position=out["translation"], view=view)
 
-    subject = wrap(MyModel, read=read, loss=my_loss, crop=(256, 256))
+    subject = wrap(MyModel, read=read, losses={"joints": joint_loss}, crop=(256, 256))
 
 `zoo diagnose my_model.py` reads the name `subject` from such a file.
 """
@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,21 @@ from zoo.contracts import CameraPose, CropView, FrameBatch, HandMesh, HandTarget
 from zoo.mano.layer import ManoLayer
 
 Read = Callable[[Any, CropView], Prediction]
-Loss = Callable[[Prediction, HandMesh, HandTarget], Mapping[str, Tensor]]
+Loss = Callable[[Prediction, HandMesh, HandTarget], Tensor]
+
+
+class OwnTerm(nn.Module):
+    """A user's loss function as one term; its weight is inside."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    weight = 1.0
+
+    def __init__(self, function: Loss) -> None:
+        super().__init__()
+        self.function = function  # registered, if it is a module with parameters
+
+    def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
+        return self.function(prediction, mesh, target)
 
 
 class OwnModel(nn.Module):
@@ -36,13 +50,14 @@ class OwnModel(nn.Module):
         *,
         module: nn.Module,
         read: Read,
-        loss: Loss | None,
+        losses: Mapping[str, Loss],
         hand: ManoLayer,
         data_preprocessor: nn.Module,
     ) -> None:
         super().__init__()
         self.module, self.hand, self.data_preprocessor = module, hand, data_preprocessor
-        self.read, self.loss = read, loss
+        self.read = read
+        self.losses = nn.ModuleDict({name: OwnTerm(term) for name, term in losses.items()})
 
     def predict_hand(self, inputs: CropView) -> Prediction:
         """What the module says of every crop, as the zoo says it.
@@ -65,18 +80,16 @@ class OwnModel(nn.Module):
         return prediction
 
     def loss_terms(self, prediction: Prediction, target: HandTarget) -> dict[str, Tensor]:
-        """The user's weighted terms; none where no loss was given."""
-        if self.loss is None:
-            return {}
-        terms = self.loss(prediction, self.hand.place(prediction), target)
-        return {f"loss_{name}": value for name, value in terms.items()}
+        """The user's weighted terms by `loss_` and their name."""
+        mesh = self.hand.place(prediction)
+        return {f"loss_{n}": term(prediction, mesh, target) for n, term in self.losses.items()}
 
 
 def wrap(
     make: Callable[[], nn.Module],
     *,
     read: Read,
-    loss: Loss | None = None,
+    losses: Mapping[str, Loss] | None = None,
     crop: tuple[int, int] = (256, 256),
     expand: float = 2.0,
     hand: str = "clayhand",
@@ -88,25 +101,22 @@ def wrap(
 ) -> Subject:
     """A subject for `zoo diagnose` from a user's own module.
 
-    make: builds the module, newly initialised; it takes (B, 3, H, W) RGB in [0, 1] and returns
-        anything. A class serves. It is called again for probes that train.
+    make: builds the module anew (a class serves): (B, 3, H, W) RGB in [0, 1] -> anything.
     read: turns what the module returned for some crops into a Prediction; see `hand_of`.
-    loss: weighted terms by name, from prediction, placed hand and target; without it the probes
-        of losses and gradients are skipped.
+    losses: by name, functions of prediction, placed hand and target that give a weighted scalar.
     crop: (H, W) px of the crops the module wants. expand: box sides in hand sizes.
     hand: "clayhand", or the path of a MANO file.
     optimizer: of the training recipe; None is AdamW at 1e-4.
     frames: labelled hands; None renders some. weights: a trained state dict of the module.
     """
-    crop_config = {"type": "hand", "size": crop, "expand": expand}
-    recipe = {"model": {"hand": {"asset": hand}}, "augmentation": {"crop": crop_config}}
+    recipe = _recipe(hand, crop, expand)
 
     def build() -> OwnModel:
         torch.manual_seed(seed)
         return OwnModel(
             module=make(),
             read=read,
-            loss=loss,
+            losses=losses or {},
             hand=build_hand(recipe),
             data_preprocessor=build_preprocess(recipe, image_size=crop, seed=seed),
         )
@@ -147,3 +157,9 @@ def hand_of(
 
 def _adamw(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+
+def _recipe(hand: str, crop: tuple[int, int], expand: float) -> dict[str, Any]:
+    """The part of a config that is the zoo's business: the hand and the crop."""
+    crop_part = {"type": "hand", "size": crop, "expand": expand}
+    return {"model": {"hand": {"asset": hand}}, "augmentation": {"crop": crop_part}}

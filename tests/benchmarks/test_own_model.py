@@ -28,8 +28,8 @@ def read(out, view):
     return hand_of(rotmats, out[:, 48:58], position=position, view=view)
 
 
-def loss(prediction, mesh, target):
-    return {"joints": (mesh.joints - target.joints).abs().mean()}
+def joint_loss(prediction, mesh, target):
+    return (mesh.joints - target.joints).abs().mean()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,8 @@ def frames():
 
 @pytest.fixture
 def subject(frames):
-    return wrap(Stranger, read=read, loss=loss, crop=(48, 64), frames=frames, name="stranger")
+    losses = {"joints": joint_loss}
+    return wrap(Stranger, read=read, losses=losses, crop=(48, 64), frames=frames, name="stranger")
 
 
 def test_a_module_sees_crops_of_the_size_it_asked_for_and_gives_hands(subject):

@@ -29,6 +29,36 @@ class FailOn(StrEnum):
 
 NONE = "none"
 
+First = Annotated[
+    str, typer.Argument(help="A config, the folder of a run, or a file with a model of your own")
+]
+Second = Annotated[str, typer.Argument(help="One that learns, to compare with; 'none' for A alone")]
+SizeOption = Annotated[Built, typer.Option(help="tiny keeps every choice of the config")]
+Data = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Shards, or a batch a guard kept; default: rendered hands"),
+]
+Html = Annotated[Optional[Path], typer.Option("--html", help="Write a report here")]  # noqa: UP045
+Json = Annotated[Optional[Path], typer.Option("--json", help="Write the numbers here")]  # noqa: UP045
+Fail = Annotated[
+    Optional[FailOn],  # noqa: UP045
+    typer.Option("--fail-on", help="Exit with 1 where A has findings that bad"),
+]
+Probes = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--probe", help="Only this probe or family: gradient, mask.alone"),
+]
+Changes = Annotated[Optional[list[str]], typer.Option("--set", help="Change one value of A")]  # noqa: UP045
+Plugins = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--plugin", help="A Python file that registers parts"),
+]
+Checkpoints = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--checkpoint", help="Trained weights of A; once more for B"),
+]
+Seed = Annotated[int, typer.Option(help="Of weights, hands and augmentation")]
+
 
 def add_diagnose_commands(app: typer.Typer) -> None:
     """Hangs the command of this file on the app."""
@@ -36,36 +66,18 @@ def add_diagnose_commands(app: typer.Typer) -> None:
 
 
 def diagnose(
-    a: Annotated[str, typer.Argument(help="A config, the folder of a run, or a file with a model")],
-    b: Annotated[
-        str, typer.Argument(help="One that learns, to compare with; 'none' for A alone")
-    ] = "hamer",
-    size: Annotated[Built, typer.Option(help="tiny keeps every choice of the config")] = Built.tiny,
-    data: Annotated[
-        Optional[str], typer.Option(help="Shards to look at; default: rendered hands")  # noqa: UP045
-    ] = None,
-    html: Annotated[Optional[Path], typer.Option("--html", help="Write a report here")] = None,  # noqa: UP045
-    json: Annotated[Optional[Path], typer.Option("--json", help="Write the numbers here")] = None,  # noqa: UP045
-    fail_on: Annotated[
-        Optional[FailOn],  # noqa: UP045
-        typer.Option("--fail-on", help="Exit with 1 where A has findings that bad"),
-    ] = None,
-    probes: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--probe", help="Only this probe or family: gradient, mask.constant"),
-    ] = None,
-    changes: Annotated[
-        Optional[list[str]], typer.Option("--set", help="Change one value of A")  # noqa: UP045
-    ] = None,
-    plugins: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option("--plugin", help="A Python file that registers parts"),
-    ] = None,
-    checkpoints: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option("--checkpoint", help="Trained weights of A; once more for B"),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, hands and augmentation")] = 0,
+    a: First,
+    b: Second = "hamer",
+    size: SizeOption = Built.tiny,
+    data: Data = None,
+    html: Html = None,
+    json: Json = None,
+    fail_on: Fail = None,
+    probes: Probes = None,
+    changes: Changes = None,
+    plugins: Plugins = None,
+    checkpoints: Checkpoints = None,
+    seed: Seed = 0,
 ) -> None:
     """Say why a model does not learn: laws it breaks, beside a model that keeps them."""
     from zoo.app.diagnose import DiagnoseRequest, failed, run_diagnosis

@@ -40,13 +40,12 @@ def read(out, view):
     return hand_of(rotmats, out, position=position, view=view)
 
 
-def loss(prediction, mesh, target):
-    return {"betas": (prediction.betas - target.betas).square().mean()}
+def shape_loss(prediction, mesh, target):
+    return (prediction.betas - target.betas).square().mean()
 
 
-subject = wrap(
-    Blind, read=read, loss=loss, crop=(64, 64), frames=rendered_frames(4, seed=0, image_size=64)
-)
+frames = rendered_frames(4, seed=0, image_size=64)
+subject = wrap(Blind, read=read, losses={"betas": shape_loss}, crop=(64, 64), frames=frames)
 """
 
 
