@@ -60,10 +60,11 @@ def shown(one: Mapping[str, Any], signed: bool = False) -> str:
     if one["mean"] is None:
         return "–"
     sign = "+" if signed else ""
-    text = f"{one['mean']:{sign}.1f}"
-    if one["low"] is None:
-        return text
-    return f"{text} ({one['low']:{sign}.1f} to {one['high']:{sign}.1f})"
+    mean, low, high = (
+        None if one[key] is None else f"{round(one[key], 1) + 0.0:{sign}.1f}"  # no minus zero
+        for key in ("mean", "low", "high")
+    )
+    return mean if low is None else f"{mean} ({low} to {high})"
 
 
 def _lead(summary: Mapping[str, Any], metric: str) -> str:
@@ -73,11 +74,11 @@ def _lead(summary: Mapping[str, Any], metric: str) -> str:
         return f"{summary['start']} and {summary['goal']} are the same: there is nothing to climb."
     sure = [a for a in parts if a["low"] is not None and not a["low"] <= 0 <= a["high"]]
     most = max(parts, key=lambda entry: abs(entry["mean"]))
-    runs = sum(len(rung["runs"]) for rung in rungs)
     text = (
         f"{metric} goes from {shown(rungs[0]['level'][metric])} to "
         f"{shown(rungs[-1]['level'][metric])}: {shown(total, signed=True)} in {len(parts)} rungs, "
-        f"{runs} trainings. The largest share is {most['change']}, {shown(most, signed=True)}."
+        f"{summary['trainings']} trainings. The largest share is {most['change']}, "
+        f"{shown(most, signed=True)}."
     )
     if not sure:
         return text + " No single rung's interval leaves 0 out."
@@ -85,7 +86,7 @@ def _lead(summary: Mapping[str, Any], metric: str) -> str:
 
 
 def _numbers(summary: Mapping[str, Any], main: str) -> Markup:
-    others = [name for name in summary["metrics"] if name != main][:3]
+    others = [name for name in summary["metrics"] if name == "pa_mpjpe_mm"]
     columns = ["rung", Column(main, True), Column("step", True)]
     columns += [Column(name, True) for name in others]
     columns += [Column("parameters (M)", True), Column("samples/s", True), "converged"]
@@ -101,7 +102,7 @@ def _numbers(summary: Mapping[str, Any], main: str) -> Markup:
         ]
         for rung in summary["rungs"]
     ]
-    return blocks.table(columns, rows, caption=f"{len(rows[0])} figures a rung, means over seeds")
+    return blocks.table(columns, rows, caption="Means over seeds")
 
 
 def _bought(summary: Mapping[str, Any]) -> Markup:

@@ -65,6 +65,7 @@ def summarise(record: Mapping[str, Any], results: Results) -> dict[str, Any]:
     return {
         **{key: record[key] for key in ("schema", "start", "goal", "settings", "held", "climbs")},
         "metrics": metrics,
+        "trainings": len({id(result) for of in results.values() for result in of}),
         "rungs": rungs,
         "total": {name: numbers_of(total(results, first, name)) for name in metrics},
         "attribution": [

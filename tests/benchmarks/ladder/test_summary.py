@@ -64,6 +64,7 @@ def summary(climbed) -> dict:
 
 def test_the_schema_is_that_of_the_command_line(summary):
     assert summary["schema"] == 1
+    assert summary["trainings"] == 8, "four configs, two seeds"
     assert [rung["name"] for rung in summary["rungs"]] == ["a", "head", "loss"]
     for rung in summary["rungs"]:
         assert [run["seed"] for run in rung["runs"]] == [0, 1]
