@@ -30,14 +30,33 @@ def some_hands(seed: int, grad: bool = False) -> tuple[Prediction, HandMesh]:
         aux[f"log_heatmap_{axis}"] = normal(HANDS, BINS).log_softmax(-1)
         grid = torch.linspace(center - 0.3, center + 0.3, BINS)
         aux[f"heatmap_centers_{axis}"] = grid.expand(HANDS, BINS)
+        aux[f"heatmap_lengths_{axis}"] = torch.linspace(-8, 12, BINS).expand(HANDS, BINS)
+    aux |= more_readings(normal)
     if grad:
         heatmaps = [value for name, value in aux.items() if name.startswith("log")]
-        for leaf in (joints, vertices, rotmats, betas, *heatmaps):
+        read = [aux[name] for name in ("wrist_in_hands", "depth_logits", "depth_residuals")]
+        for leaf in (joints, vertices, rotmats, betas, aux["pose_rotvec"], *heatmaps, *read):
             leaf.requires_grad_()
     intrinsics = INTRINSICS.expand(HANDS, 3, 3)
     camera = CameraPose(joints[:, 0], "wrist", intrinsics)
     mesh = HandMesh(vertices, joints, project(joints, intrinsics))
     return Prediction(rotmats, betas, camera, aux), mesh
+
+
+def more_readings(normal) -> dict[str, torch.Tensor]:
+    """What cameras with bins, with a crop's heat map or in hand lengths tell."""
+    return {
+        "wrist_in_hands": normal(HANDS, 3) + torch.tensor([0.0, 0.0, 7.0]),
+        "pose_rotvec": normal(HANDS, 16, 3) * 0.5,
+        "depth_logits": normal(HANDS, 8),
+        "depth_residuals": normal(HANDS, 8) * 0.3,
+        "depth_log_prior": torch.full((HANDS,), 0.55).log(),
+        "depth_bin_centers": torch.linspace(-0.64, 0.65, 8).expand(HANDS, 8),
+        "depth_box_edge": torch.full((HANDS,), 60.0),
+        "log_heatmap_crop": normal(HANDS, 12 * 10).log_softmax(-1).unflatten(-1, (12, 10)),
+        "heatmap_columns": torch.linspace(0, 224, 10).expand(HANDS, 10),
+        "heatmap_rows": torch.linspace(0, 224, 12).expand(HANDS, 12),
+    }
 
 
 def some_target(seed: int) -> HandTarget:
