@@ -23,6 +23,7 @@ from zoo.contracts import Finding
 BUGS = Path(__file__).parent.parent / "tests" / "bugs"
 PAGE = Path(__file__).parent.parent / "docs" / "bug_bench.md"
 Report = Callable[[str], None]
+BROKEN = ("csvit2_old", "utnet")  # recipes that are shipped with the flaws they are known for
 SIZES = ("tiny", "full")  # full: the recipe as written, its parts made small
 
 
@@ -92,6 +93,11 @@ def alarms(
     return found, time.perf_counter() - started
 
 
+def healthy_configs() -> list[str]:
+    """Every config that can be named, but those that keep their known flaws."""
+    return [name for name in available() if not name.startswith(BROKEN)]
+
+
 def subject_at(name: str, size: str) -> Subject:
     """A shipped config as a subject: tiny, or its full recipe with small parts."""
     if size == "tiny":
@@ -138,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for family, fault in faults()
         if not options.only or any(w in (family, fault.name) for w in options.only)
     ]
-    configs = [] if options.no_healthy else options.configs or list(available())
+    configs = [] if options.no_healthy else options.configs or healthy_configs()
     verdicts = plant_all(chosen)
     wolf, _ = alarms(configs)
     hits = sum(verdict.caught for verdict in verdicts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from benchmarks.bug_bench import alarms, faults, page, plant_all
@@ -78,6 +80,15 @@ def test_what_cannot_be_tested_is_skipped_with_a_reason(healthy):
     bare = load_subject("csvit2_ief3", changes=["optim_wrapper.clip_grad=none"])
     (run,) = diagnose(bare, probes=["gradient.clip"])
     assert (run.status, bool(run.why)) == ("skipped", True)
+
+
+def test_a_model_of_ones_own_without_a_recipe_is_tested_where_it_can_be(healthy):
+    own = dataclasses.replace(healthy, config=None, make_model=healthy.fresh_model, _memory={})
+    runs = {run.id: run for run in diagnose(own, probes=["config", "gradient.optimised", "ledger"])}
+    assert {run.status for run in runs.values()} <= {"passed", "skipped"}
+    assert all(run.why for run in runs.values() if run.status == "skipped")
+    assert runs["config.keys"].status == runs["config.switches"].status == "skipped"
+    assert runs["ledger.sum"].status == runs["config.grid"].status == "passed"
 
 
 def test_the_bench_tells_what_was_missed_and_writes_it_down(healthy):
