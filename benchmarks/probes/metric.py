@@ -254,6 +254,8 @@ def _broken_promises(judged: Judged, numbers: Mapping[str, float]) -> Iterator[s
         yield f"counts a shift of 5 px as {shift:.4g}"
     if words[0] in ("root", "pa") and not shift <= EXACT:
         yield f"does not forgive a shift ({shift:.4g}), as its name says"
+    if words[0] == "rte" and not turn <= EXACT:
+        yield f"counts a turn about the wrist ({turn:.4g}); the root is the wrist"
     if words[0] == "root" and not turn > 1.0:
         yield f"forgives a turn ({turn:.4g}), which only Procrustes alignment may"
     if words[0] == "pa" and not max(turn, numbers["similarity"]) <= EXACT:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.faults import Fault, Plant, with_config, with_frames
-from zoo.contracts import Frame, HandMesh, HandTarget, Prediction
+from benchmarks.faults import Fault, Plant, override, with_config, with_frames, with_model
+from zoo.contracts import Frame, FrameBatch, HandMesh, HandTarget, Prediction
 from zoo.geometry.camera import project
 from zoo.geometry.representation import REPRESENTATIONS
 from zoo.mano.procedural import load
@@ -120,7 +121,44 @@ def _as_loss(name: str, kind: type[nn.Module]) -> Plant:
     return with_config(change)
 
 
+def _crop_by_label(model: nn.Module) -> None:
+    def forward(
+        self: nn.Module, original: Callable, data: FrameBatch, training: bool = False
+    ) -> dict[str, Any]:
+        frames = []
+        for frame in data.frames:
+            points = frame.label.keypoints
+            box = torch.cat((points.amin(0), points.amax(0)))
+            frames.append(dataclasses.replace(frame, hand_box=box))
+        return original(dataclasses.replace(data, frames=tuple(frames)), training)
+
+    override(model.data_preprocessor, forward=forward)
+
+
+def _scaled_by_label(model: nn.Module) -> None:
+    def forward(self: nn.Module, original: Callable, *given: Any) -> Any:
+        said = original(*given)
+        if len(given) == 3 and given[2] == "predict":
+            for row, joints in zip(said, given[1].joints, strict=True):
+                row["prediction"]["joints"] = row["prediction"]["joints"] * joints.norm().item()
+        return said
+
+    override(model, forward=forward)
+
+
 FAULTS = (
+    Fault(
+        "evaluation-crops-around-labels",
+        with_model(_crop_by_label),
+        ("label.unseen", "augmentation"),
+        "The crop of a test is cut around the keypoints that are to be found.",
+    ),
+    Fault(
+        "prediction-scaled-by-the-label",
+        with_model(_scaled_by_label),
+        ("label.unseen", "model"),
+        "The labelled size of the hand scales its prediction in tests (P-26b).",
+    ),
     Fault(
         "opengl-joints",
         _label(lambda label: {"joints": label.joints * torch.tensor([1.0, -1.0, -1.0])}),
