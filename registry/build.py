@@ -215,7 +215,8 @@ def _supervised(config: Mapping[str, Any], losses: dict[str, LossTerm]) -> dict[
     if losses and not kept:
         raise IncompatibleParts(
             f"model.supervise_global=False leaves none of the losses ({', '.join(losses)}), for "
-            "each of them places the hand in the camera; add root_joints, vertices or pose_numbers."
+            "each places the hand in the camera; add root_joints, vertices or pose_numbers.",
+            between=("model.supervise_global", "model.losses"),
         )
     return kept
 
