@@ -25,6 +25,8 @@ from zoo.contracts import CameraPose, CropView, FrameBatch, HandMesh, HandTarget
 from zoo.mano.layer import ManoLayer
 
 Read = Callable[[Any, CropView], Prediction]
+Make = Callable[[], nn.Module]
+MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
 Loss = Callable[[Prediction, HandMesh, HandTarget], Tensor]
 
 
@@ -86,14 +88,14 @@ class OwnModel(nn.Module):
 
 
 def wrap(
-    make: Callable[[], nn.Module],
+    make: Make,
     *,
     read: Read,
     losses: Mapping[str, Loss] | None = None,
     crop: tuple[int, int] = (256, 256),
     expand: float = 2.0,
     hand: str = "clayhand",
-    optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
+    optimizer: MakeOptimizer | None = None,
     frames: FrameBatch | None = None,
     weights: Mapping[str, Tensor] | None = None,
     name: str = "own model",

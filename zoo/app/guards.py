@@ -83,8 +83,11 @@ class RunGuards(Hook):
         if alarm.blames_batch and self._kept < self.keep:
             self._kept += 1
             file = Path(runner.work_dir) / FOLDER / f"step_{runner.iter + 1}_rank{get_rank()}.pth"
-            write_batch(file, batch, alarm.message)
-            text += f"; its batch is {file}"
+            try:
+                write_batch(file, batch, alarm.message)
+                text += f"; its batch is {file}"
+            except OSError as error:  # a full disk must not end a run that can go on
+                text += f"; its batch could not be written to {file} ({error.strerror})"
         runner.logger.warning(text)
         if alarm.fatal:
             raise TrainingDiverged(
@@ -98,11 +101,12 @@ class RunGuards(Hook):
 def write_batch(file: Path, batch: Any, reason: str) -> None:
     """The batch as plain tensors that load without executing anything.
 
-    batch: a FrameBatch, or any other dataclass of tensors.
+    batch: a FrameBatch, or whatever else a loader of tensors yields.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
-    torch.save({"reason": reason, "batch": dataclasses.asdict(batch)}, partial)
+    plain = dataclasses.asdict(batch) if dataclasses.is_dataclass(batch) else batch
+    torch.save({"reason": reason, "batch": plain}, partial)
     os.replace(partial, file)
 
 
