@@ -60,7 +60,9 @@ def _sections() -> Iterator[str]:
         yield from ("", f"## {family}", "", FAMILIES.get(family, ""))
         for name in (n for n in names if n.split(".")[0] == family):
             probe = slot.get(name)
-            yield from ("", f"### {name} {{#{anchor(name)}}}", "", f"**Law.** {probe.law}", "")
+            # an element, for not every reader of Markdown knows how to name a heading
+            yield from ("", f'<a id="{anchor(name)}"></a>', "", f"### {name}", "")
+            yield from (f"**Law.** {probe.law}", "")
             yield from inspect.cleandoc(probe.__doc__ or "").splitlines()
 
 

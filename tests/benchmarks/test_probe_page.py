@@ -13,4 +13,4 @@ def test_the_page_is_the_one_the_probes_write():
 def test_every_probe_points_at_its_own_section():
     page = text()
     for name in SLOTS["probe"].names():
-        assert f"{{#{anchor(name)}}}" in page
+        assert f'<a id="{anchor(name)}"></a>' in page
