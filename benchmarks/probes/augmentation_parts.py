@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.augmentation import load_draw, preprocess_of
 from benchmarks.probes.ramp import copied
-from benchmarks.probes.truth import leaves, losses_of, said_by
+from benchmarks.probes.truth import leaves, losses_of, said_by, single_frames
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, FrameBatch
 
@@ -85,7 +85,7 @@ class Pixels:
         parts = preprocess_of(subject).pixel_augmentations
         if not parts:
             raise Unrunnable("the config has no colour operations")
-        images = subject.batch(8, training=False)[0].images[:HANDS]
+        images = single_frames(subject, 8)[0].images[:HANDS]
         evidence: dict[str, Any] = {}
         findings: list[Finding] = []
         for name, part in parts.items():
@@ -146,13 +146,13 @@ class Untouched:
 
     def _edits(self, subject: Subject) -> Iterator[tuple[str, bool]]:
         preprocess = preprocess_of(subject)
-        images = subject.batch(8, training=False)[0].images
+        images = single_frames(subject, 8)[0].images
         for name, part in preprocess.pixel_augmentations.items():
             yield (
                 f"augmentation.pixels.{name}",
                 _is_edited((images,), lambda i, p=part: p(i, _rng(0))),
             )
-        view, target = subject.batch(5, training=False)
+        view, target = single_frames(subject, 5)
         camera = (view.intrinsics, view.hand_box)
         for name, part in preprocess.view_augmentations.items():
             yield (
@@ -201,7 +201,7 @@ def _view_change(subject: Subject, name: str) -> float:
 
 
 def _pixel_change(subject: Subject, part: Any) -> float:
-    images = subject.batch(8, training=False)[0].images[:HANDS]
+    images = single_frames(subject, 8)[0].images[:HANDS]
     largest = 0.0
     for draw in range(DRAWS):
         largest = max(largest, float((part(images.clone(), _rng(draw)) - images).abs().amax()))

@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.pictures import boxes, depths, first_input, focals, skin
+from benchmarks.probes.truth import single_frames
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, Frame
 
@@ -73,7 +74,7 @@ class Range:
     see: ClassVar[str] = "docs/probes.md#data-range"
 
     def __call__(self, subject: Subject) -> ProbeResult:
-        view, _ = subject.batch(HANDS, training=False)
+        view, _ = single_frames(subject, HANDS)
         low, high = float(view.images.amin()), float(view.images.amax())
         numbers = {"crop lowest": low, "crop highest": high}
         if not (low >= 0 and 0.1 < high <= 1):
@@ -120,7 +121,7 @@ class Colours:
     def __call__(self, subject: Subject) -> ProbeResult:
         evidence: dict[str, float] = {}
         findings = []
-        view, target = subject.batch(min(16, len(subject.frames)), training=False)
+        view, target = single_frames(subject, min(16, len(subject.frames)))
         seen = [
             skin(image, points, valid)
             for image, points, valid in zip(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.augmentation import load_draw, preprocess_of
 from benchmarks.probes.shape import in_fp32, stages, whole
-from benchmarks.probes.truth import leaves
+from benchmarks.probes.truth import leaves, single_frames
 from benchmarks.probes.worlds import as_rank, other_world
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, FrameBatch
@@ -91,7 +91,7 @@ class Evaluates:
         _numbers(preprocess, frames, 5)
         other = _numbers(preprocess, frames, 7, training=False, world=2)
         apart = {"augmentation": _apart(one, other)}
-        view, _ = subject.batch(HANDS, training=False)
+        view, _ = single_frames(subject, HANDS)
         with torch.no_grad(), in_fp32(subject.model):
             for stage in (*stages(subject.model, view), whole(subject.model, view)):
                 if any(apart.values()):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.shape import INVARIANCE, awake, deviation, in_fp32
-from benchmarks.probes.truth import hands
+from benchmarks.probes.truth import hands, single_frames
 from benchmarks.subject import Subject
 from zoo.contracts import ClipView, CropView, Finding, Prediction
 
@@ -33,7 +33,7 @@ class Inputs:
     see: ClassVar[str] = "docs/probes.md#shape-inputs"
 
     def __call__(self, subject: Subject) -> ProbeResult:
-        view, _ = subject.batch(5, training=False)
+        view, _ = single_frames(subject, 5)
         changes: dict[str, float] = {}
         found: list[Finding] = []
         with torch.no_grad(), awake(subject) as model, in_fp32(model):
@@ -168,7 +168,7 @@ def _rows(model: nn.Module, clip: ClipView) -> str:
 
 
 def _clip(subject: Subject, clips: int) -> ClipView:
-    view, _ = subject.batch(clips * FRAMES, training=False)
+    view, _ = single_frames(subject, clips * FRAMES)
     times = torch.arange(1 - FRAMES, 1, dtype=torch.float64).expand(clips, -1) / 30
     return ClipView(frames=view, times=times.clone())
 

@@ -16,7 +16,7 @@ from benchmarks.probes.hypotheses import (
     keypoint_hypotheses,
     pose_hypotheses,
 )
-from benchmarks.probes.truth import hand_of
+from benchmarks.probes.truth import hand_of, single_frames
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, HandTarget
 from zoo.mano.topology import BONES
@@ -52,7 +52,7 @@ def labels_of(subject: Subject) -> Iterator[Labelled]:
         torch.tensor([frame.is_left for frame in frames]),
         torch.stack([frame.hand_box for frame in frames]).float(),
     )
-    view, target = subject.batch(min(SEEN_HANDS, len(frames)), training=False)
+    view, target = single_frames(subject, min(SEEN_HANDS, len(frames)))
     nobody = torch.zeros_like(view.is_left)
     yield Labelled("augmentation", target, view.intrinsics, nobody, view.hand_box)
 

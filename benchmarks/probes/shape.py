@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from benchmarks.probe import ProbeResult
-from benchmarks.probes.truth import hands, leaves
+from benchmarks.probes.truth import hands, leaves, single_frames
 from benchmarks.subject import Subject
 from zoo.contracts import CropView, Finding, FrameBatch, HandTarget, Prediction
 
@@ -51,7 +51,7 @@ class BatchInvariance:
     see: ClassVar[str] = "docs/probes.md#shape-batch"
 
     def __call__(self, subject: Subject) -> ProbeResult:
-        view, _ = subject.batch(5, training=False)
+        view, _ = single_frames(subject, 5)
         deviations = dict(_preprocess_deviation(subject))
         with torch.no_grad(), awake(subject) as model, in_fp32(model):
             for stage in chain(stages(model, view), [whole(model, view)]):
@@ -91,7 +91,7 @@ class AnySize:
         found: list[Finding] = []
         model = subject.model
         for count in PRIMES:
-            view, target = subject.batch(count, training=False)
+            view, target = single_frames(subject, count)
             with torch.no_grad():
                 for stage in chain(stages(model, view), [whole(model, view)]):
                     found += self._judge(stage, count)

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 
 from benchmarks.probe import Unrunnable
 from benchmarks.subject import Subject
-from zoo.contracts import CameraPose, CropView, HandMesh, HandTarget, Prediction
+from zoo.contracts import (
+    CameraPose,
+    CropView,
+    FrameBatch,
+    HandMesh,
+    HandTarget,
+    Prediction,
+)
 from zoo.geometry.camera import rays
 from zoo.geometry.representation import REPRESENTATIONS
 from zoo.geometry.rotation import rotvec_to_rotmat
@@ -30,13 +37,28 @@ class KnownHands:
     target: HandTarget  # every label valid, vertices filled
 
 
+def single_frames(subject: Subject, count: int, *, start: int = 0) -> tuple[CropView, HandTarget]:
+    """Unaugmented hands one frame each, whether or not the recipe trains on clips.
+
+    The frames repeat; the caller owns the tensors.
+    """
+
+    def make() -> tuple[CropView, HandTarget]:
+        frames = subject.frames.frames
+        chosen = tuple(frames[(start + i) % len(frames)] for i in range(count))
+        return subject.preprocess(FrameBatch(chosen), False)
+
+    view, target = subject.remember(("single frames", count, start), make)
+    return view.map(torch.clone), target.map(torch.clone)
+
+
 def known_hands(subject: Subject, count: int, *, start: int = 0) -> KnownHands:
     """Hands of the subject's frames, unaugmented, posed anew by the model's own hand layer.
 
     Joints, vertices and keypoints follow from rotations, betas and wrist, so that a wrong label in
     the data cannot be taken for a fault of a loss or a metric.
     """
-    view, labels = subject.batch(count, training=False, start=start)
+    view, labels = single_frames(subject, count, start=start)
     hand = hand_of(subject)
     with torch.no_grad():
         mean = hand.mean_pose_rotmats().expand_as(labels.rotmats)

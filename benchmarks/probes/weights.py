@@ -113,6 +113,10 @@ class Pretrained:
         frozen = bool(parameters) and not any(p.requires_grad for p in parameters)
         if not asked and not frozen:
             raise Unrunnable("the config asks for no pretrained weights, and nothing is frozen")
+        if not asked and "backbone" in (at(subject.config or {}, "model.frozen") or ()):
+            raise Unrunnable(
+                "the backbone is frozen as an earlier run left it; give its checkpoint"
+            )
         norms, fresh = norms_of(backbone)
         report = getattr(backbone, "load_report", None)
         fraction = None if report is None else float(report.fraction)
