@@ -8,7 +8,6 @@ from typing import Any
 
 from registry.catalog import SLOTS
 from registry.layout import SINGLE_PARTS, at
-from registry.slot import Slot
 from zoo.contracts import Backbone, CameraReadout, Head, LossTerm, Neck, Temporal
 
 
@@ -129,11 +128,11 @@ def _refuse_unread(
     path: str, term: LossTerm, head: Head, camera: CameraReadout | None, missing: frozenset[str]
 ) -> None:
     """Raises with the part that should provide what a loss needs, and a way to have it."""
-    cameras = _providing(SLOTS["camera"], missing) if camera is not None else []
+    cameras = _settings_providing(camera, missing) if camera is not None else []
     culprit, where = (camera, "model.head.camera") if cameras else (head, "model.head")
     pose = next((name.removeprefix("pose_") for name in missing if name[:5] == "pose_"), None)
     if cameras:
-        ways = [f"--set model.head.camera.type={name}" for name in cameras]
+        ways = cameras
     elif pose:
         ways = [f"--set model.head.representation={pose}", f"another {path}.representation"]
     else:
@@ -146,17 +145,27 @@ def _refuse_unread(
     )
 
 
-def _providing(slot: Slot, wanted: frozenset[str]) -> list[str]:
-    """The parts of a slot whose class promises all of these names."""
-    found = []
+def _settings_providing(camera: CameraReadout, wanted: frozenset[str]) -> list[str]:
+    """What to set so that the camera read-out provides all of these names.
+
+    A camera's class says what it provides as it is (`provides`) and, where an option changes that,
+    what it provides then (`provides_by_option`: "norm_by_hand=true" -> names).
+    """
+    ways, slot, start = [], SLOTS["camera"], "--set model.head.camera"
     for name in slot.names():
         try:
-            promised = getattr(slot.get(name), "provides", None)
+            kind = slot.get(name)
         except ValueError:  # a broken plug-in is no way out, and no reason to fail here
             continue
+        promised = getattr(kind, "provides", None)
+        options = getattr(kind, "provides_by_option", {})
+        this = type(camera) is kind
+        other = "" if this else f"{start}.type={name} "
         if isinstance(promised, frozenset) and wanted <= promised:
-            found.append(name)
-    return found
+            off = [f"{start}.{option.replace('=true', '=false')}" for option in options]
+            ways += off if this else [other.strip()]
+        ways += [f"{other}{start}.{o}" for o, names in options.items() if wanted <= names]
+    return ways
 
 
 def _listed(names: Iterable[str]) -> str:

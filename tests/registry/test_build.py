@@ -223,3 +223,25 @@ def test_a_camera_that_learns_through_a_loss_of_its_own_alone_asks_for_it(config
     (way_out,) = re.findall(r'--set "model.losses.of_camera=({.*})"', str(caught.value))
     config["model"]["losses"]["of_camera"] = ast.literal_eval(way_out)
     assert build_model_parts(config).losses.keys() == {"pixels", "of_camera"}
+
+
+@pytest.mark.parametrize(
+    ("camera", "by_hand", "way"),
+    [
+        ({"type": "heatmap"}, True, "--set model.head.camera.norm_by_hand=true"),
+        ({"type": "heatmap", "norm_by_hand": True}, False, "model.head.camera.norm_by_hand=false"),
+        (
+            {"type": "metric"},
+            True,
+            "--set model.head.camera.type=heatmap --set model.head.camera.norm_by_hand=true",
+        ),
+    ],
+)
+def test_a_loss_in_another_unit_than_the_camera_is_told_the_option(config, camera, by_hand, way):
+    config["model"]["head"]["camera"] = camera
+    spec = {"type": "heatmap", "norm_by_hand": by_hand, "sigma": 0.01, "weight": 1.0}
+    config["model"]["losses"] = {"wrist": spec}
+    with pytest.raises(IncompatibleParts) as caught:
+        build_model_parts(config)
+    assert way in str(caught.value)
+    assert caught.value.between == ("model.losses.wrist", "model.head.camera")

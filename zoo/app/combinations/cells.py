@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.catalog import SLOTS
-from registry.config import available, load
+from registry.config import SHIPPED, available, load
 from registry.layout import FACTS, at
 from registry.signature import constructor
 
@@ -53,8 +53,12 @@ Factors = dict[str, dict[str, Value]]
 
 
 def factors() -> Factors:
-    """Every slot's shipped parts, and each distinct way in which a shipped config sets one."""
-    configs = {name: load(name, size="tiny") for name in available()}
+    """Every slot's shipped parts, and each distinct way in which a shipped config sets one.
+
+    Ablations are left out: each changes one value of a config that is here.
+    """
+    roots = [name for name, file in available().items() if file.parent == SHIPPED.resolve()]
+    configs = {name: load(name, size="tiny") for name in roots}
     found = {
         "backbone": _with_levels(_single("backbone", "model.backbone", configs)),
         "neck": _single("neck", "model.neck", configs, optional=True),

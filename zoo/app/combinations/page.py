@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from zoo.app.combinations.cells import NONE, Factors
+from zoo.app.combinations.cells import Factors
 from zoo.app.combinations.design import Result
 
 COMMAND = "python -m zoo.app.combinations"
@@ -91,4 +91,4 @@ def _refusals(result: Result) -> str:
 
 def _plain(sentence: str) -> str:
     """Options and paths of a sentence as code, so that Markdown leaves them as they are."""
-    return re.sub(r"(--set \S+?)(?=[,;.)]*(?:\s|$))", r"`\1`", sentence).replace(f"`{NONE}`", NONE)
+    return re.sub(r'(--set (?:"[^"]*"|\S+?))(?=[,;.)]*(?:\s|$))', r"`\1`", sentence)

@@ -43,6 +43,12 @@ class HeatmapCamera(nn.Module):
     provides: frozenset[str] = frozenset(
         f"{name}_{axis}" for name in ("log_heatmap", "heatmap_centers") for axis in "xyz"
     )
+    provides_by_option: ClassVar[dict[str, frozenset[str]]] = {
+        "norm_by_hand=true": frozenset(
+            f"{name}_{axis}" for name in ("log_heatmap", "heatmap_lengths") for axis in "xyz"
+        )
+        | {"wrist_in_hands"}
+    }
     num_values: ClassVar[int] = 3
 
     def __init__(

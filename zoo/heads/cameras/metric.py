@@ -27,6 +27,9 @@ class MetricCamera(nn.Module):
     """
 
     provides: frozenset[str] = frozenset()
+    provides_by_option: ClassVar[dict[str, frozenset[str]]] = {
+        "norm_by_hand=true": frozenset({"wrist_in_hands"})
+    }
     num_values: ClassVar[int] = 3
 
     def __init__(
