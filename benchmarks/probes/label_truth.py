@@ -25,7 +25,7 @@ from benchmarks.subject import Subject
 from zoo.contracts import Finding, HandMesh, Prediction
 
 HANDS = 2
-GAIN = 0.02  # of a gross error's cost: so much a step away from the truth may lower the loss
+GAIN = 0.03  # of a gross error's cost: so much a step away from the truth may lower the loss
 FREE = 0.5  # of a gross error's cost: the truth itself may cost no more
 
 

@@ -24,6 +24,7 @@ from zoo.geometry.camera import rays
 from zoo.geometry.representation import REPRESENTATIONS
 from zoo.geometry.rotation import rotvec_to_rotmat
 
+SHARP = 0.6  # bins, the width of a true heat map: sharper than any target of several bins
 _USUAL_DISTANCE = 0.6  # m, for hands whose place is not labelled
 _AXES = ("x", "y", "z")
 
@@ -126,7 +127,7 @@ def with_truthful_aux(truth: Prediction, said: Mapping[str, Tensor]) -> Predicti
             continue
         centers = centers[:1].expand(len(truth), -1)
         step = (centers[:, -1:] - centers[:, :1]) / (centers.shape[-1] - 1)
-        distance = (truth.camera.position[:, axis, None] - centers) / (2 * step)
+        distance = (truth.camera.position[:, axis, None] - centers) / (SHARP * step)
         aux[f"heatmap_centers_{letter}"] = centers
         aux[f"log_heatmap_{letter}"] = (-distance.square() / 2).log_softmax(-1)
     return dataclasses.replace(truth, aux=aux)

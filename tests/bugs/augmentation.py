@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from benchmarks.faults import (
     with_model,
     with_settings,
 )
+from benchmarks.subject import Subject
 from zoo.contracts import CropView, Frame, FrameBatch, HandTarget
 from zoo.geometry.view import warp_to_crop
 
@@ -125,6 +127,11 @@ def _edits_labels(seen: Seen, data: FrameBatch, training: bool) -> Seen:
     return seen
 
 
+def _edits_own_labels(subject: Subject) -> Subject:
+    # labels of its own: the healthy subject must not be spoilt with it
+    return preprocessing(_edits_labels)(subject).with_frames(copy.deepcopy(subject.frames))
+
+
 def _loose_box(frame: Frame) -> Frame:
     center = (frame.hand_box[:2] + frame.hand_box[2:]).repeat(2) / 2
     return dataclasses.replace(frame, hand_box=center + 1.6 * (frame.hand_box - center))
@@ -214,7 +221,7 @@ FAULTS = (
     ),
     Fault(
         "edits-the-labels",
-        preprocessing(_edits_labels),
+        _edits_own_labels,
         ("augmentation.untouched", "augmentation"),
         "Preprocessing changes the loader's labels, a second call changes them twice (P-41).",
     ),

@@ -83,7 +83,33 @@ def _vector_loss(model: nn.Module) -> None:
     override(model.losses["joints"], forward=forward)
 
 
+def _temporal(change: Callable[[Tensor, Tensor], Tensor]) -> Any:
+    """Plants a change of refined queries: `change(refined, queries)`."""
+
+    def plant(model: nn.Module) -> None:
+        def forward(self: nn.Module, original: Run, queries: Tensor, times: Tensor) -> Tensor:
+            return change(original(queries, times), queries)
+
+        override(model.temporal, forward=forward)
+
+    return with_model(plant)
+
+
 FAULTS = (
+    Fault(
+        "past-ignored",
+        _temporal(lambda refined, queries: queries[:, -1]),
+        ("shape.clip", "model.temporal"),
+        "A temporal part hands on the last frame as it came.",
+        base="csvit2_stage2",
+    ),
+    Fault(
+        "clips-lend-each-other-their-past",
+        _temporal(lambda refined, queries: refined + queries[:, 0].roll(1, 0)),
+        ("shape.clip", "model.temporal"),
+        "Frames are regrouped along the wrong axis and clips mix (P-05).",
+        base="csvit2_stage2",
+    ),
     Fault(
         "backbone-centres-its-batch",
         _backbone(lambda run, images: run(images) - run(images).mean(0, keepdim=True)),

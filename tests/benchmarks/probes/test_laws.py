@@ -54,8 +54,7 @@ def test_a_healthy_recipe_keeps_every_law_and_is_left_as_it_was(name, healthy):
 
 def test_every_law_has_a_fault_that_breaks_it():
     broken = {fault.expect[0] for fault in PLANTED}
-    of_clips = {"shape.clip"}  # needs a model with a temporal part; see test_inputs.py
-    assert set(chosen(FAMILIES)) - of_clips - broken == set()
+    assert set(chosen(FAMILIES)) - broken == set()
 
 
 def test_every_probe_says_what_it_tests_and_where_to_read_more():
