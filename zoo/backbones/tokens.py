@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
@@ -15,7 +14,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class TokenBackbone(nn.Module, ABC):
+class TokenBackbone(nn.Module):
     """A backbone that checks its pictures, normalises them, and cuts the tokens it gives.
 
     A part of this kind builds its network, calls `_finish`, and says in `encode` how pictures
@@ -24,12 +23,10 @@ class TokenBackbone(nn.Module, ABC):
     width, so that every neck and head can look at all of them; `layer_fusion` makes one of them.
     """
 
+    # Every level's tokens, special tokens first: (B, specials + rows * columns, C) each.
+    encode: Callable[[Tensor], Sequence[Tensor]]
     load_report: LoadReport | None = None
     num_levels: int = 1
-
-    @abstractmethod
-    def encode(self, pictures: Tensor) -> Sequence[Tensor]:
-        """The tokens of every level, special tokens first: (B, specials + rows * columns, C)."""
 
     def _finish(
         self,

@@ -113,16 +113,9 @@ class ManoDecoder(nn.Module):
         self.provides = camera.provides | {self.pose_name}
         self.widths = (NUM_ROTATIONS * self.representation.width, NUM_BETAS, camera.num_values)
         sizes = {"dim": dim, "depth": depth, "num_heads": num_heads, "head_dim": head_dim}
-        sizes |= {"mlp_dim": mlp_dim, "context_dim": token_dim}
-        query_width = 1 if self.constant_query else sum(self.widths)
-        self.transformer = TransformerDecoder(
-            token_dim=query_width,
-            num_tokens=1,
-            dropout=dropout,
-            exact_tokens=True,
-            embed_tokens=embed_query,
-            **sizes,
-        )
+        sizes |= {"mlp_dim": mlp_dim, "context_dim": token_dim, "dropout": dropout}
+        sizes |= {"token_dim": 1 if self.constant_query else sum(self.widths), "num_tokens": 1}
+        self.transformer = TransformerDecoder(exact_tokens=True, embed_tokens=embed_query, **sizes)
         self.decpose, self.decshape = (_readout(dim, n, readout_gain) for n in self.widths[:2])
         self._register_start(init, hand, mean_params, relative_to_mean, seed)
 
