@@ -116,7 +116,8 @@ def page(verdicts: Sequence[Verdict], found: Sequence[Alarm], configs: Sequence[
         "`python -m benchmarks.bug_bench --page` writes this page.",
         "",
         f"**Caught: {hits} of {len(verdicts)} planted. False alarms: {len(found)} on "
-        f"{len(configs)} configs, each tiny and with its full recipe.**",
+        f"{len(configs)} configs, each tiny and with its full recipe.** Looked at were "
+        f"{', '.join(configs) or 'none'}.",
         "",
     ]
     for family in sorted({verdict.family for verdict in verdicts}):
