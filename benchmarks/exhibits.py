@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.subject import Subject
-from zoo.contracts import CropView, HandMesh, HandTarget, Prediction
+from zoo.contracts import ClipView, CropView, HandMesh, HandTarget, Prediction
 from zoo.geometry.alignment import align
 from zoo.geometry.camera import project
 from zoo.geometry.rotation import geodesic_angle
@@ -47,8 +47,17 @@ def see(subject: Subject, count: int = HANDS, *, training: bool, seed: int = 0) 
     view, target = subject.batch(count, training=training, seed=seed)
     model = subject.model.eval()
     prediction = model.predict_hand(view)
-    seen = Seen(view, model.hand.place_target(target), prediction, model.hand.place(prediction))
+    target, mesh = model.hand.place_target(target), model.hand.place(prediction)
+    seen = Seen(last_frames(view), target, prediction, mesh)
     return Seen(*(record.detach() for record in vars(seen).values()))
+
+
+def last_frames(view: CropView | ClipView) -> CropView:
+    """The crops that labels and answers belong to: of clips, those of the last frames."""
+    if not isinstance(view, ClipView):
+        return view
+    clips = tuple(view.times.shape)
+    return view.frames.map(lambda tensor: tensor.unflatten(0, clips)[:, -1])
 
 
 def scales(seen: Seen) -> list[Scale]:

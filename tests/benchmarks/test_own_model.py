@@ -9,6 +9,7 @@ from torch import nn
 from benchmarks import exhibits
 from benchmarks.own_model import hand_of, wrap
 from benchmarks.subject import rendered_frames
+from zoo.contracts import ClipView
 from zoo.geometry.rotation import rotvec_to_rotmat
 
 
@@ -82,6 +83,14 @@ def test_trained_weights_are_put_in(frames):
 def test_labels_projected_by_the_crops_camera_land_on_the_keypoints(subject):
     trip = exhibits.round_trip(exhibits.see(subject, 4, training=True))
     assert trip["worst_px"] < 1e-2
+
+
+def test_of_clips_the_last_frames_are_shown(subject):
+    view, _ = subject.batch(4, training=False)
+    clips = ClipView(frames=view, times=torch.zeros(2, 2, dtype=torch.float64))
+    last = exhibits.last_frames(clips)
+    assert torch.equal(last.images, view.images[1::2])
+    assert exhibits.last_frames(view) is view
 
 
 def test_scales_stand_in_one_unit_and_have_a_label_to_compare_with(subject):
