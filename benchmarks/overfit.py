@@ -15,7 +15,6 @@ from benchmarks.verdict import OVERFIT_AT_MOST, Overfit
 from registry.layout import at
 from registry.whole import build_model
 from zoo.contracts import FrameBatch
-from zoo.model import HandMeshModel
 
 HANDS, STEPS = 4, 60
 LEAST_RATE = 3e-4  # a fine-tuning rate would not learn a batch by heart in sixty steps
@@ -26,7 +25,7 @@ def overfit_one_batch(
     config: Mapping[str, Any],
     frames: FrameBatch,
     *,
-    trained: HandMeshModel | None = None,
+    trained: nn.Module | None = None,
     device: str = "cpu",
     steps: int = STEPS,
 ) -> Overfit:
@@ -67,7 +66,7 @@ def overfit_one_batch(
 
 
 @torch.no_grad()
-def _fed_zeros(model: HandMeshModel, silent: set[str], data: Mapping[str, Any]) -> set[str]:
+def _fed_zeros(model: nn.Module, silent: set[str], data: Mapping[str, Any]) -> set[str]:
     """Those of the weights that multiply exact zeros, as in HaMeR's constant query: none can learn.
 
     Whatever made the zeros is not excused: if it is trained, it is silent itself.

@@ -17,7 +17,6 @@ from registry.layout import parts
 from registry.signature import constructor
 from registry.whole import build_model
 from zoo.contracts import NUM_BETAS, NUM_ROTATIONS, CropView
-from zoo.model import HandMeshModel
 
 STAGES = ("backbone", "neck", "temporal", "head")
 
@@ -101,7 +100,7 @@ def random_view(batch: int, size: tuple[int, int], device: str = "cpu") -> CropV
     return view.to(device)
 
 
-def _flops(model: HandMeshModel, config: Mapping[str, Any]) -> dict[str, int]:
+def _flops(model: nn.Module, config: Mapping[str, Any]) -> dict[str, int]:
     view = random_view(1, tuple(model.backbone.image_size))
     with FakeTensorMode() as fake, torch.no_grad():
         model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu"))
@@ -114,7 +113,7 @@ def _flops(model: HandMeshModel, config: Mapping[str, Any]) -> dict[str, int]:
     return {**spent, "head": rest, "mano": _mano_flops(config)}
 
 
-def _watch(model: HandMeshModel, counter: FlopCounterMode) -> dict[str, int]:
+def _watch(model: nn.Module, counter: FlopCounterMode) -> dict[str, int]:
     """Fills what each part that is called as a module computes; a head's methods are the rest."""
     spent: dict[str, int] = {}
     for stage in STAGES[:-1]:

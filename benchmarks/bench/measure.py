@@ -40,20 +40,14 @@ def measure(
     """
     say("counting parameters and operations")
     costs = {name: cost_of(config) for name, config in configs.items()}
-    timings: dict[str, dict[str, dict[str, Timing]]] = {}
+    timings: Timings = {}
     memory: dict[str, float] = {}
     if frames is not None:
         benches = [
             take_apart(name, config, frames, batch=batch, device=device)
             for name, config in configs.items()
         ]
-        share = budget / max(1, len(precisions) * (3 + len(STAGES)))
-        for precision in precisions:
-            found = _pieces(benches, precision, say)
-            timings[precision] = {
-                kind: alternate(work, budget=share, clock=clock, device=device)
-                for kind, work in found
-            }
+        timings = _timings(benches, precisions, budget, clock, say)
         say("memory of a training step")
         memory = {bench.name: _peak(bench, precisions[0], device) for bench in benches}
     subjects = [
@@ -65,6 +59,19 @@ def measure(
         "protocol": _protocol(batch, device, precisions, timed=frames is not None),
         "subjects": subjects,
         "ratios": _ratios(list(configs), against, costs, timings, memory),
+    }
+
+
+def _timings(
+    benches: Sequence[Bench], precisions: Sequence[str], budget: float, clock: Clock, say: Say
+) -> Timings:
+    share = budget / max(1, len(precisions) * (3 + len(STAGES)))
+    return {
+        precision: {
+            kind: alternate(work, budget=share, clock=clock, device=benches[0].device)
+            for kind, work in _pieces(benches, precision, say)
+        }
+        for precision in precisions
     }
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.bench.cost import without_weights
 from benchmarks.subject import subject_of
 from zoo.contracts import CropView, FrameBatch, HandTarget
-from zoo.model import HandMeshModel
 
 Work = Callable[..., object]
 
@@ -23,7 +22,7 @@ class Bench:
 
     name: str
     config: Mapping[str, Any]
-    model: HandMeshModel
+    model: nn.Module
     optimizer: torch.optim.Optimizer
     device: str
     batch: int
@@ -110,7 +109,7 @@ class Bench:
             self.model.train(training)
 
 
-def _run(model: HandMeshModel, part: Work, tokens: Tensor, view: CropView, owner: Any = None):
+def _run(model: nn.Module, part: Work, tokens: Tensor, view: CropView, owner: Any = None):
     """A neck or a head's query, in the precision the model would run it in."""
     if getattr(owner or part, "bf16_safe", False):
         with model.autocast(view.images.device):

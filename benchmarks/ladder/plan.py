@@ -152,21 +152,25 @@ def _buildable(config: Mapping[str, Any], rungs: Sequence[Rung], why_not: WhyNot
 def _with_what_it_needs(
     below: Mapping[str, Any], rung: Rung, left: list[Rung], reason: str, why_not: WhyNot
 ) -> tuple[Rung, list[Rung]]:
-    """The rung with one later change, else with one later rung, else with as many as it takes."""
-    because = f"alone it cannot be built: {first_sentence(reason)}"
-    for change in (change for other in left for change in other.changes):
-        if why_not(apply(below, [*rung.changes, change])) is None:
-            note = f"takes {change.path} with it, for {because}"
-            taken = Rung(rung.name, (*rung.changes, change), (*rung.notes, note))
-            return taken, _without(left, {change.path})
-    for other in left:
-        if why_not(apply(below, [*rung.changes, *other.changes])) is None:
-            return _merged(rung, [other], because), [r for r in left if r is not other]
-    for count in range(2, len(left) + 1):
-        changes = [change for other in left[:count] for change in other.changes]
-        if why_not(apply(below, [*rung.changes, *changes])) is None:
-            return _merged(rung, left[:count], because), left[count:]
-    raise CannotClimb(f"The rung {rung.name} cannot be built with any of those after it: {reason}")
+    """The rung with the fewest later changes that let it be built, and the rungs without them.
+
+    All later changes do, for then it is the goal; what is not needed is left where it was.
+    """
+
+    def enough(changes: Sequence[Change]) -> bool:
+        return why_not(apply(below, [*rung.changes, *changes])) is None
+
+    later = [change for other in left for change in other.changes]
+    needed = next(([change] for change in later if enough([change])), later)
+    for dropped in (*(other.changes for other in reversed(left)), *((c,) for c in later)):
+        fewer = [change for change in needed if change not in dropped]
+        if len(fewer) < len(needed) and fewer and enough(fewer):
+            needed = fewer
+    paths = [change.path for change in needed]
+    note = f"takes {' and '.join(paths)} with it, for alone it cannot be built: "
+    note += first_sentence(reason)
+    taken = Rung(rung.name, (*rung.changes, *needed), (*rung.notes, note))
+    return taken, _without(left, set(paths))
 
 
 def first_sentence(text: str) -> str:

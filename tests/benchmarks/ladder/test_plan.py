@@ -93,6 +93,24 @@ def test_a_prefix_is_whole_keys():
         plan_of(groups={"a": ["model.head.step", "model.losses", "augmentation"], "b": ["x"]})
 
 
+def test_a_rung_takes_several_differences_and_leaves_those_it_does_not_need():
+    def three_together(config) -> str | None:
+        steps, rate = config["model"]["head"]["steps"], config["optim_wrapper"]["optimizer"]["lr"]
+        warmup = config["param_scheduler"]["warmup"]
+        alike = (steps == 3) == (rate == 1e-3) == (warmup == 0)
+        return None if alike and len({steps == 3, rate == 1e-3, warmup == 0}) == 1 else "unlike"
+
+    plan = make_plan(("old", OLD), ("new", NEW), why_not=three_together)
+    head = next(rung for rung in plan.rungs if rung.name == "head")
+    assert [change.path for change in head.changes] == [
+        "model.head.steps",
+        "optim_wrapper.optimizer.lr",
+        "param_scheduler.warmup",
+    ]
+    assert "optim_wrapper.optimizer.lr and param_scheduler.warmup" in head.notes[0]
+    assert [rung.name for rung in plan.rungs] == ["camera", "head", "loss", "crop"]
+
+
 def test_rungs_that_need_each_other_are_climbed_together():
     def both_or_none(config) -> str | None:
         wide = config["augmentation"]["crop"]["expand"] == 2.0
