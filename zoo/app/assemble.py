@@ -106,22 +106,14 @@ def build_runner(
         optim_wrapper=_optim_wrapper(config),
         param_scheduler=schedulers(config["param_scheduler"], steps),
         default_hooks=_default_hooks(config.get("default_hooks", {})),
-        custom_hooks=[
-            checkpoints.ExactResume(),
-            AdversarialSteps(),
-            *_custom_hooks(config),
-            *hooks,
-        ],
+        custom_hooks=[*_custom_hooks(config), *hooks],
         log_processor={"by_epoch": False},
         log_level="WARNING",
         visualizer=_visualizer(config, work_dir),
         load_from=str(resume_from[0]) if resume_from else None,
         resume=resume_from is not None,
         launcher=launcher,
-        randomness={
-            "seed": config.get("randomness", {}).get("seed", 0),
-            "diff_rank_seed": True,  # dropout differs as augmentation does; rank 0 has the seed
-        },
+        randomness=_randomness(config),
         experiment_name=work_dir.name,
         cfg=Config({**_plain(config), "model_wrapper_cfg": launch.wrapper()}),
     )
@@ -129,8 +121,15 @@ def build_runner(
     return runner
 
 
-def _custom_hooks(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [dict(hook) for hook in config.get("custom_hooks", {}).values()]
+def _randomness(config: Mapping[str, Any]) -> dict[str, Any]:
+    seed = config.get("randomness", {}).get("seed", 0)
+    # Dropout differs from rank to rank as augmentation does; rank 0 has the seed itself.
+    return {"seed": seed, "diff_rank_seed": True}
+
+
+def _custom_hooks(config: Mapping[str, Any]) -> list[Hook | dict[str, Any]]:
+    named = [dict(hook) for hook in config.get("custom_hooks", {}).values()]
+    return [checkpoints.ExactResume(), AdversarialSteps(), *named]
 
 
 def _optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from registry.config import find, load
 from registry.layout import parts
 from registry.plugins import load_plugin
 from zoo.app import checkpoints, launch, results, stage_one
-from zoo.app.assemble import build_model, build_runner
+from zoo.app.assemble import Shards, build_model, build_runner
 from zoo.app.hooks import CleanStop, FiniteLoss, LiveProgress, SkippedSamples
 from zoo.app.schedule import fit_budget
 from zoo.app.shards import find_shards
@@ -85,25 +85,39 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
     watch.run(runner)
     first = launch.leave()
     if watch.stop.stopped:
-        console.print(
-            f"Stopped at step {runner.iter} with a checkpoint in {work_dir}. "
-            f"Go on with: [bold]{_resume_command(request)}[/]"
-        )
+        console.print(_stopped(request, runner.iter, work_dir))
         return TrainResult(work_dir, False, {})
     if not first:
         return TrainResult(work_dir, True, {})
-    facts = {
-        "config_name": Path(request.config).stem,
-        "size": size.name,
-        "command": request.command,
-        **watch.facts(runner),
-    }
+    facts = {"config_name": Path(request.config).stem, "size": size.name}
+    facts |= {"command": request.command, **watch.facts(runner)}
     history = results.loss_history(runner.message_hub)
+    summary = _judge(config, model, shards, work_dir, history, facts, console)
+    return TrainResult(work_dir, True, summary)
+
+
+def _stopped(request: TrainRequest, step: int, work_dir: Path) -> str:
+    command = request.command or f"zoo train {request.config}"
+    return (
+        f"Stopped at step {step} with a checkpoint in {work_dir}. "
+        f"Go on with: [bold]{command} --resume[/]"
+    )
+
+
+def _judge(
+    config: dict[str, Any],
+    model: HandMeshModel,
+    shards: Shards,
+    work_dir: Path,
+    history: results.History,
+    facts: dict[str, Any],
+    console: Console,
+) -> dict[str, Any]:
     final, _ = checkpoints.latest(work_dir)
     summary = results.finish(config, model, shards, final, history, facts, console)
     if config.get("stage1"):
         console.print(stage_one.beside_stage_one(config, model, shards, summary, work_dir))
-    return TrainResult(work_dir, True, summary)
+    return summary
 
 
 class Watch:
@@ -225,7 +239,3 @@ def _place(request: TrainRequest, size: ChosenSize) -> tuple[Path, tuple[Path, i
 
 def _used(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
-
-
-def _resume_command(request: TrainRequest) -> str:
-    return f"{request.command or f'zoo train {request.config}'} --resume"

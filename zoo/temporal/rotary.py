@@ -44,13 +44,7 @@ class RotaryTimeEncoder(nn.Module):
         zero_init: bool = True,
     ) -> None:
         super().__init__()
-        if attends not in ("last", "causal"):
-            raise ValueError(f"attends is 'last' or 'causal', not {attends!r}")
-        if head_dim % 2 or tau <= 0 or depth < 1:
-            raise ValueError(
-                f"head_dim must be even, tau above 0 s and depth at least 1; they are {head_dim}, "
-                f"{tau} and {depth}"
-            )
+        _check_settings(attends, head_dim, tau, depth)
         self.query_dim, self.attends, self.tau = query_dim, attends, tau
         self.half_width = head_dim // 2
         heads = {"dim": query_dim, "num_heads": num_heads, "head_dim": head_dim}
@@ -158,6 +152,16 @@ def rotate(x: Tensor, turns: Tensor) -> Tensor:
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
     turned = pairs * turns.to(torch.complex64)
     return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+
+
+def _check_settings(attends: str, head_dim: int, tau: float, depth: int) -> None:
+    if attends not in ("last", "causal"):
+        raise ValueError(f"attends is 'last' or 'causal', not {attends!r}")
+    if head_dim % 2 or tau <= 0 or depth < 1:
+        raise ValueError(
+            f"head_dim must be even, tau above 0 s and depth at least 1; they are {head_dim}, "
+            f"{tau} and {depth}"
+        )
 
 
 def _check(queries: Tensor, times: Tensor) -> None:
