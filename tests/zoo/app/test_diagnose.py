@@ -171,3 +171,22 @@ def test_a_folder_with_a_log_and_no_recipe_says_so(run, tmp_path):
         file.unlink()
     with pytest.raises(ValueError, match="neither a config"):
         RunFolder.read(copy)
+
+
+@pytest.mark.slow
+def test_the_four_reasons_why_the_old_model_did_not_learn_come_first():
+    """csvit2_old as it was trained: the two losses that place the hand did not count."""
+    request = DiagnoseRequest(
+        ("csvit2_old", "hamer"),
+        changes=("model.losses.joints.weight=0", "model.losses.numbers.weight=0"),
+        probes=("gradient.reach", "ledger.units"),
+    )
+    causes = run_diagnosis(request, Console(quiet=True))["verdict"]["causes"][:4]
+    assert [cause["path"] for cause in causes] == [
+        "model.head.camera",
+        "model.head.init",
+        "model.head.residual",
+        "model.losses.numbers",
+    ]
+    assert "translation: it is untrained" in causes[0]["text"]
+    assert "different units" in causes[3]["text"]
