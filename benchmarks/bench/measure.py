@@ -207,7 +207,7 @@ def _protocol(batch: int, device: str, precisions: Sequence[str], *, timed: bool
             "forward_ms": "batch 1, picture to mesh, no gradients; median",
             "train_step_ms": "augmentation, forward, losses, backward, update; no loading",
             "peak_memory_mb": METHODS[device.partition(":")[0]],
-            "order": "all subjects in turn, A B A B, round after round, after a warm-up",
+            "order": "all subjects in turn, A B, B A, round after round, after a warm-up",
             "ratios": "median over pairs of rounds; the intervals hold together with 95 %",
             "weights": "random: no weight changes a cost",
         }

@@ -41,7 +41,7 @@ def alternate(
     clock: Clock = time.perf_counter,
     device: str = "cpu",
 ) -> dict[str, Timing]:
-    """The timings of each piece of work, measured A B A B until the budget is spent.
+    """The timings of each piece of work, measured A B, B A, A B until the budget is spent.
 
     budget: seconds for all of them together; at least LEAST_ROUNDS rounds are made whatever they
     take, and at most `rounds`. warm_up: rounds that do not count.
@@ -53,12 +53,13 @@ def alternate(
         shortest = _once(run, 1, clock, device)
         repeats[name] = max(1, min(50, round(SHORTEST / max(shortest, 1e-6))))
     seconds: dict[str, list[float]] = {name: [] for name in work}
-    started = clock()
+    started, names = clock(), list(work)
     for number in range(rounds):
         if number >= LEAST_ROUNDS and clock() - started > budget:
             break
-        for name, run in work.items():
-            seconds[name].append(_once(run, repeats[name], clock, device))
+        # there and back: what a machine's slow change gives the first, it takes in the next round
+        for name in names if number % 2 == 0 else reversed(names):
+            seconds[name].append(_once(work[name], repeats[name], clock, device))
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
 
 

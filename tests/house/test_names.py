@@ -14,7 +14,8 @@ PACKAGES = ("zoo", "registry", "configs", "benchmarks")
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "base", "core", "manager"}
 VERSIONED = re.compile(r"(_new|_old|_final|_v\d+|[a-z]{3,}v\d|_copy|_tmp|(?<=[a-z])2)$")
 PUBLISHED = {"dinov2", "dinov3", "swinv2", "csvit2", "csvit2_stage2"}  # their authors' names
-PUBLISHED |= {"csvit2_old", "csvit2_swinv2", "hamer_to_csvit2"}  # a point of its history, a backbone of its
+# a point of its history, a backbone of its, a ladder to it
+PUBLISHED |= {"csvit2_old", "csvit2_swinv2", "hamer_to_csvit2"}
 SHORT = 5  # statements: a function this short needs no docstring when its name says it all
 DECLARED_IN_CONTRACTS = {"forward", "query", "read"}
 

@@ -63,11 +63,27 @@ def test_a_planted_tenth_of_real_work_is_seen():
     assert found["b"].ratio(found["c"]).value == pytest.approx(1.0, abs=0.05)
 
 
-def test_subjects_are_measured_in_turn():
+def test_subjects_are_measured_in_turn_there_and_back():
     machine = Machine()
     work = {name: machine.work(name, 0.1) for name in "abc"}
     alternate(work, budget=2.0, warm_up=1, clock=machine.clock)
-    assert "".join(machine.calls[3:]).replace("abc", "") == ""
+    order = "".join(machine.calls[3:])
+    assert order.startswith("abccbaabc")
+    assert order.replace("abc", "").replace("cba", "") == ""
+
+
+def test_a_machine_that_grows_busier_favours_nobody():
+    class Slowing(Machine):
+        def work(self, name: str, seconds: float):
+            def run() -> None:
+                self.now += seconds * (1 + self.now / 10) * self.rng.lognormal(0.0, 0.01)
+
+            return run
+
+    machine = Slowing()
+    found = alternate({n: machine.work(n, 0.1) for n in "ab"}, budget=9.0, clock=machine.clock)
+    assert found["a"].ratio(found["b"]).value == pytest.approx(1.0, abs=0.01)
+    assert 1.0 in found["a"].ratio(found["b"])
 
 
 def test_the_budget_is_kept_but_for_the_least_rounds():
