@@ -9,6 +9,7 @@ backbones = Slot(
     {
         "dinov2": "zoo.backbones.dinov2:Dinov2",
         "dinov3": "zoo.backbones.dinov3:Dinov3",
+        "hand_tokens": "zoo.backbones.hand_tokens:HandTokenViT",
         "swinv2": "zoo.backbones.swinv2:Swinv2",
         "timm_any": "zoo.backbones.timm_any:TimmViT",
         "vit_mae": "zoo.backbones.vit_mae:ViTMAE",
@@ -29,6 +30,7 @@ heads = Slot(
     "head",
     {
         "mano_decoder": "zoo.heads.mano_decoder:ManoDecoder",
+        "vertex_refiner": "zoo.heads.vertex_refiner:VertexRefiner",
     },
     protocol="zoo.contracts:Head",
 )
@@ -111,7 +113,10 @@ datasets = Slot(
 converters = Slot(
     "converter",
     {
+        "freihand": "zoo.data.converters.freihand:FreiHand",
         "freihand_coco": "zoo.data.converters.freihand_coco:FreiHandCoco",
+        "ho3d": "zoo.data.converters.ho3d:HO3D",
+        "dexycb": "zoo.data.converters.dexycb:DexYCB",
         "interhand26m": "zoo.data.converters.interhand26m:InterHand26M",
     },
     protocol="",

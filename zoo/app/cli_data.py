@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
+HAND = "MANO_RIGHT.pkl or its folder, or clayhand; default: as `zoo doctor` finds it"
 data_app = typer.Typer(
     help="Render, convert, check and look at shards.",
     no_args_is_help=True,
@@ -58,23 +59,37 @@ def convert(
     source: Annotated[Path, typer.Argument(help="The data set as it was released")],
     target: Annotated[Path, typer.Argument(help="Where the shards go")],
     split: Annotated[str, typer.Option(help="As the data set names it")] = "train",
-    limit: Annotated[Optional[int], typer.Option(help="Stop after so many samples")] = None,  # noqa: UP045
+    limit: Annotated[Optional[int], typer.Option(help="Stop after so many pictures")] = None,  # noqa: UP045
+    workers: Annotated[int, typer.Option(help="Processes; each opens the release itself")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run")] = False,
+    hand: Annotated[Optional[str], typer.Option(help=HAND)] = None,  # noqa: UP045
 ) -> None:
     """Turn a released data set into shards."""
     from zoo.app.convert import convert_dataset
 
-    convert_dataset(name, source, target, split=split, limit=limit, console=Console())
+    convert_dataset(
+        name,
+        source,
+        target,
+        split=split,
+        limit=limit,
+        workers=workers,
+        resume=resume,
+        hand=hand,
+        console=Console(),
+    )
 
 
 @data_app.command()
 def check(
     shards: Annotated[list[str], typer.Argument(help="Shards: folders, globs, brace ranges")],
     json: Annotated[Optional[Path], typer.Option("--json", help="Write the findings here")] = None,  # noqa: UP045
+    hand: Annotated[Optional[str], typer.Option(help=HAND)] = None,  # noqa: UP045
 ) -> None:
     """Test shards against laws: projection, depth, units, order, sides, leaks."""
     from zoo.app.convert import check_shards
 
-    found = check_shards(shards, Console())
+    found = check_shards(shards, Console(), hand=hand)
     if json is not None:
         json.write_text(json_module.dumps({"schema": 1, "findings": found}, indent=1) + "\n")
     if any(finding["severity"] == "error" for finding in found):

@@ -2,63 +2,126 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import inspect
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from registry.catalog import SLOTS
-from zoo.contracts import Finding, SkippedSample
+from zoo.contracts import Finding, HandAsset
 from zoo.data import check
-from zoo.data.converters.release import write_split
+from zoo.data.converters.writing import write_split
 from zoo.data.sheet import contact_sheet
 from zoo.data.streams import EvalStream
 from zoo.inference.files import write_png
+from zoo.mano import files, procedural
+from zoo.mano.procedural import NAME as CLAYHAND
 
 
 def convert_dataset(
-    name: str, source: Path, target: Path, *, split: str, limit: int | None, console: Console
+    name: str,
+    source: Path,
+    target: Path,
+    *,
+    split: str,
+    limit: int | None,
+    console: Console,
+    workers: int = 1,
+    resume: bool = False,
+    hand: str | None = None,
 ) -> dict[str, Any]:
     """Writes one split of a released data set as shards, with its licence said and stored.
 
+    hand: the hand MANO labels are of, a file or folder; None looks where `zoo.mano.files` does and
+        leaves MANO labels out where there is none.
+
     Raises ValueError for an unknown converter or split, or a source that is not that data set.
     """
-    converter = SLOTS["converter"].get(name)()
+    kind = SLOTS["converter"].get(name)
+    asset = _hand(hand, console) if "hand" in inspect.signature(kind).parameters else None
+    converter = kind() if asset is None else kind(hand=asset)
+    split = getattr(converter, "aliases", {}).get(split, split)
     if split not in converter.splits:
         raise ValueError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}.")
     console.print(converter.release.notice())
-    skipped: list[SkippedSample] = []
-    samples = islice(converter.samples(source, split=split, skipped=skipped), limit)
-    with _counting(console, "converted") as bar:
-        task = bar.add_task("", total=None, done=0)
+    began = time.perf_counter()
+    with _converting(console) as bar:
+        task = bar.add_task("", total=None)
         told = write_split(
-            samples,
+            converter,
+            source,
             target,
-            release=converter.release,
             split=split,
-            skipped=skipped,
-            progress=lambda count: bar.advance(task, count),
+            limit=limit,
+            workers=workers,
+            resume=resume,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    seconds = max(time.perf_counter() - began, 1e-9)
     console.print(
-        f"{split}: {told['frames']} hands in {told['samples']} samples, {told['shards']} shards "
-        f"in {target / split}"
+        f"{split}: {told['frames']} hands in {told['pictures']} pictures, {told['samples']} "
+        f"samples, {told['shards']} shards in {target / split} "
+        f"({told['pictures'] / seconds:.0f} pictures/s)"
     )
-    for reason, count in Counter(sample.reason for sample in skipped).most_common():
+    console.print(_counted(told), highlight=False)
+    for reason, count in told["skipped"].items():
         console.print(f"[yellow]left out:[/] {count} x {reason}", highlight=False)
     return told
 
 
-def check_shards(shards: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    """Tests shards against the laws every label keeps; prints and returns the findings."""
+def _hand(hand: str | None, console: Console) -> HandAsset | None:
+    """The hand asked for, or the user's own; None, with a word, where there is none."""
+    if hand is not None:
+        return files.load(files.find(hand) if hand == CLAYHAND else files.find("mano", hand))
+    try:
+        return files.load(files.find("mano"))
+    except files.WrongHandFile:
+        console.print(
+            "[yellow]note:[/] no MANO hand was found, so joints, keypoints and cameras are taken "
+            "and MANO labels are not. " + files.GET_IT + " Then name it with --hand."
+        )
+        return None
+
+
+def _counted(told: Mapping[str, Any]) -> str:
+    """What was read beside what the makers say there is."""
+    listed, official = told["listed"], told["official"]
+    if told["partial"]:
+        return f"[yellow]partial:[/] --limit; the release lists {listed} pictures for the split"
+    if official is None:
+        return f"{listed} pictures are listed; the makers tell no number for this split"
+    if listed == official:
+        return f"[green]complete:[/] {listed} pictures are listed, the official number"
+    return f"[yellow]partial:[/] {listed} pictures are listed, officially there are {official}"
+
+
+def check_shards(
+    shards: Sequence[str], console: Console, *, hand: str | None = None
+) -> list[dict[str, Any]]:
+    """Tests shards against the laws every label keeps; prints and returns the findings.
+
+    hand: a hand of the user's own to pose labels with, beside clayhand; a file or folder.
+    """
+    assets = (procedural.load(),) if hand is None else (procedural.load(), _hand(hand, console))
     with _counting(console, "checked") as bar:
         task = bar.add_task("", total=None, done=0)
-        report = check.check_shards(shards, progress=lambda count: bar.advance(task, count))
+        report = check.check_shards(
+            shards, assets=assets, progress=lambda count: bar.advance(task, count)
+        )
     counts = Table("data set", "what was looked at", title="Checked", title_style="bold")
     for source, seen in report.counts.items():
         text = ", ".join(f"{key} {value}" for key, value in _flat(seen))
@@ -84,6 +147,18 @@ def _counting(console: Console, verb: str) -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn(f"{{task.completed}} samples {verb}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _converting(console: Console) -> Progress:
+    return Progress(
+        TextColumn("converting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.speed!s:.5} rows/s"),
+        TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
     )

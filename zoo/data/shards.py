@@ -17,7 +17,7 @@ from braceexpand import braceexpand
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
-from zoo.data.schema import ARRAYS, BadSample, ClipSample, encode, parse
+from zoo.data.schema import ARRAYS, META, BadSample, ClipSample, encode, parse
 
 INDEX = "index.json"
 _INDEX_SCHEMA = "handclip-index-1"
@@ -81,6 +81,12 @@ def count_samples(urls: Sequence[str]) -> int:
 def count_frames(urls: Sequence[str]) -> int:
     """How many labelled hands in pictures the shards hold together: what a stream yields."""
     return sum(entry.frames for entry in indices(urls).values())
+
+
+def count_pictures(urls: Sequence[str]) -> int:
+    """How many pictures the shards hold, from the headers of their members."""
+    names = (name for url in urls for name, _, _ in _members(url))
+    return sum(not name.endswith((META, ARRAYS)) for name in names)
 
 
 def fingerprint(urls: Sequence[str]) -> str:

@@ -5,14 +5,20 @@ Source of the layout: COCO's data format page; the release itself is Zimmermann 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.contracts import SkippedSample
-from zoo.data.converters.release import Release, box_around, describe, read_json, read_picture
+from zoo.data.converters.release import (
+    Release,
+    Rows,
+    box_around,
+    describe,
+    read_json,
+    read_picture,
+)
 from zoo.data.schema import BadSample, ClipSample, absent_arrays
 
 NUM_POSES = 32560  # pictures k * NUM_POSES + p show pose p before another background
@@ -37,16 +43,15 @@ class FreiHandCoco:
 
     release = RELEASE
     splits = ("train", "val", "test")
+    aliases: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *, box: str = "official") -> None:
         if box not in ("official", "keypoints"):
             raise ValueError(f"freihand_coco.box is 'official' or 'keypoints', not {box!r}")
         self.box = box
 
-    def samples(
-        self, source: Path, *, split: str, skipped: list[SkippedSample]
-    ) -> Iterator[ClipSample]:
-        """Every picture of a split with an annotated hand.
+    def rows(self, source: Path, *, split: str) -> Rows:
+        """Every picture of a split.
 
         source: a folder with one `*<split>*.json`, or that file; pictures are named from its
             folder.
@@ -58,14 +63,14 @@ class FreiHandCoco:
         data = read_json(path)
         check_order(data.get("categories", ()), path)
         annotations = {entry["image_id"]: entry for entry in data["annotations"]}
-        for image in data["images"]:
+
+        def make(image: Mapping[str, Any]) -> ClipSample:
             key = f"freihand/{split}/{image['id'] % NUM_POSES:08d}/0_{image['id']}"
-            try:
-                if image["id"] not in annotations:
-                    raise BadSample("the picture has no annotation", key=key, field="annotations")
-                yield self._sample(path.parent, image, annotations[image["id"]], split, key)
-            except BadSample as bad:
-                skipped.append(SkippedSample(key=key, shard=str(path), reason=bad.reason))
+            if image["id"] not in annotations:
+                raise BadSample("the picture has no annotation", key=key, field="annotations")
+            return self._sample(path.parent, image, annotations[image["id"]], split, key)
+
+        return Rows.one_each(data["images"], make, shard=str(path))
 
     def _sample(
         self,

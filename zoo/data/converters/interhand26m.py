@@ -5,16 +5,24 @@ Source of the layout: the data set's documentation (Moon et al., ECCV 2020), ann
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from zoo.contracts import HandAsset, SkippedSample
+from zoo.contracts import HandAsset
 from zoo.data.converters.interhand_mano import FittedHand, ManoFits
-from zoo.data.converters.release import Release, box_around, describe, read_json, read_picture
+from zoo.data.converters.mano_labels import ManoLabels, mano_meta
+from zoo.data.converters.release import (
+    Release,
+    Rows,
+    box_around,
+    describe,
+    read_json,
+    read_picture,
+)
 from zoo.data.schema import BadSample, ClipSample, absent_arrays
 
 # Row j of OpenPose's 21 is entry OPENPOSE_FROM_INTERHAND[j] of one hand: tip to base, wrist last.
@@ -23,6 +31,7 @@ OPENPOSE_FROM_INTERHAND = (
 )  # fmt: skip
 FIRST_JOINT = {"right": 0, "left": 21}
 MM = 0.001
+OFFICIAL = {"train": 1_361_062, "val": 380_125, "test": 849_160}  # pictures, v1.0 at 5 fps
 RELEASE = Release(
     dataset="interhand26m",
     title="InterHand2.6M",
@@ -65,6 +74,7 @@ class InterHand26M:
 
     release = RELEASE
     splits = ("train", "val", "test")
+    aliases: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self, *, hand: HandAsset | None = None, max_fit_mm: float = 15.0, min_inside: int = 5
@@ -72,10 +82,8 @@ class InterHand26M:
         self.fits = None if hand is None else ManoFits(hand=hand, max_fit_mm=max_fit_mm)
         self.min_inside = min_inside
 
-    def samples(
-        self, source: Path, *, split: str, skipped: list[SkippedSample]
-    ) -> Iterator[ClipSample]:
-        """Every picture of a split with at least one usable hand.
+    def rows(self, source: Path, *, split: str) -> Rows:
+        """Every picture of a split.
 
         source: the folder that holds `annotations` and `images`, or a folder with the JSON files
             `*_data.json`, `*_camera.json`, `*_joint_3d.json` and the pictures they name.
@@ -88,18 +96,18 @@ class InterHand26M:
         cameras, joints = read_json(files["camera"]), read_json(files["joint_3d"])
         mano = read_json(files["mano"]) if self.fits and "mano" in files else {}
         annotations = {entry["image_id"]: entry for entry in data["annotations"]}
-        for image in data["images"]:
+
+        def make(image: Mapping[str, Any]) -> ClipSample:
             key = _key(image, split)
-            try:
-                annotation = annotations.get(image["id"])
-                if annotation is None:
-                    raise BadSample("the picture has no annotation", key=key, field="data")
-                world = _lookup(joints, image, key)
-                camera = _camera(cameras, image, key)
-                fits = mano.get(str(image["capture"]), {}).get(str(image["frame_idx"]), {})
-                yield self._sample(files["images"], image, split, key, world, camera, fits)
-            except BadSample as bad:
-                skipped.append(SkippedSample(key=key, shard=str(files["data"]), reason=bad.reason))
+            if annotations.get(image["id"]) is None:
+                raise BadSample("the picture has no annotation", key=key, field="data")
+            world = _lookup(joints, image, key)
+            camera = _camera(cameras, image, key)
+            fits = mano.get(str(image["capture"]), {}).get(str(image["frame_idx"]), {})
+            return self._sample(files["images"], image, split, key, world, camera, fits)
+
+        shard, official = str(files["data"]), OFFICIAL.get(split)
+        return Rows.one_each(data["images"], make, shard=shard, official=official)
 
     def _sample(
         self,
@@ -127,7 +135,7 @@ class InterHand26M:
             if self.fits and fits.get(side):
                 fit = FittedHand.read(fits[side], side)
                 self.fits.write(arrays, index, fit, camera.rotation, camera.position)
-        meta = _meta(image, split, list(hands), size, has_fits=self.fits is not None)
+        meta = _meta(image, split, list(hands), size, labels=self.fits and self.fits.labels)
         suffix = Path(image["file_name"]).suffix.lower().lstrip(".")
         return ClipSample(key, meta, arrays, (picture,), (suffix,))
 
@@ -223,10 +231,14 @@ def _key(image: Mapping[str, Any], split: str) -> str:
 
 
 def _meta(
-    image: Mapping[str, Any], split: str, sides: list[str], size: tuple[int, int], *, has_fits: bool
+    image: Mapping[str, Any],
+    split: str,
+    sides: list[str],
+    size: tuple[int, int],
+    *,
+    labels: ManoLabels | None,
 ) -> dict[str, Any]:
     take = f"{image['capture']}/{image['seq_name']}"
-    fit = "NeuralAnnot" if has_fits else None
     return describe(
         RELEASE,
         split=split,
@@ -240,6 +252,6 @@ def _meta(
         intr_type="real",
         bbox={"kind": "tight", "expand": None, "source": "kp2d"},
         kp3d={"origin": "triangulated", "tips": None},
-        fit_error_kind="joints_mm" if has_fits else None,
-        mano={"left_shapedirs": "fixed", "betas": "per_frame", "transl": "smplx", "fit": fit},
+        fit_error_kind="joints_mm" if labels else None,
+        mano=mano_meta(labels, fit="NeuralAnnot", left="fixed"),
     )

@@ -1,12 +1,10 @@
-"""What every converter tells of its data set, and how its samples become a folder of shards."""
+"""What every converter tells of its data set, and what their files have in common."""
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import json
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,17 +14,8 @@ import numpy as np
 from zoo.contracts import SkippedSample
 from zoo.data.pictures import decode_picture
 from zoo.data.schema import SCHEMA, BadSample, ClipSample
-from zoo.data.shards import (
-    ShardIndex,
-    fingerprint,
-    remove_stale_parts,
-    write_index,
-    write_shard,
-    write_whole,
-)
 
-DATASET = "dataset.json"
-SHARD_SAMPLES = 1000
+HELD_OUT = 10  # every so many takes, one is kept to validate on
 
 
 @dataclass(frozen=True)
@@ -49,79 +38,61 @@ class Release:
         )
 
 
+@dataclass(frozen=True)
+class Rows:
+    """A split before it is read: so many pieces, each of which becomes samples by itself.
+
+    read: the samples of piece i; what of it cannot be used joins the list.
+    frames: pictures a piece holds at most.
+    listed: pictures the release lists for the split, as found on the disk.
+    official: pictures the makers say it has; None where they say nothing.
+    """
+
+    count: int
+    read: Callable[[int, list[SkippedSample]], list[ClipSample]]
+    listed: int
+    official: int | None = None
+    frames: int = 1
+
+    @classmethod
+    def one_each(
+        cls,
+        items: Sequence[Any],
+        make: Callable[[Any], ClipSample],
+        *,
+        shard: str,
+        official: int | None = None,
+    ) -> Rows:
+        """A picture a piece; `make` raises BadSample for one that cannot be used."""
+
+        def read(index: int, skipped: list[SkippedSample]) -> list[ClipSample]:
+            try:
+                return [make(items[index])]
+            except BadSample as bad:
+                skipped.append(SkippedSample(key=bad.key, shard=shard, reason=bad.reason))
+                return []
+
+        return cls(len(items), read, listed=len(items), official=official)
+
+    def samples(self, skipped: list[SkippedSample]) -> Iterator[ClipSample]:
+        """Every usable sample in the release's order."""
+        for index in range(self.count):
+            yield from self.read(index, skipped)
+
+
 class Converter(Protocol):
-    """Reads one released layout; nothing is ever downloaded."""
+    """Reads one released layout; nothing is ever downloaded.
+
+    aliases: other names of splits, such as "train" for "training".
+    """
 
     release: Release
     splits: Sequence[str]
+    aliases: Mapping[str, str]
 
-    def samples(
-        self, source: Path, *, split: str, skipped: list[SkippedSample]
-    ) -> Iterator[ClipSample]:
-        """Every usable sample of a split, in the release's order.
-
-        Appends what cannot be used to `skipped`; raises ValueError where the release is not there.
-        """
+    def rows(self, source: Path, *, split: str) -> Rows:
+        """A split, listed and ready to be read; raises ValueError where it is not there."""
         ...
-
-
-def write_split(
-    samples: Iterable[ClipSample],
-    folder: str | os.PathLike,
-    *,
-    release: Release,
-    split: str,
-    skipped: Sequence[SkippedSample],
-    shard_samples: int = SHARD_SAMPLES,
-    progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
-    """Shards `folder`/`split`/*.tar and the split's entry in `folder`/dataset.json.
-
-    Each shard appears whole or not at all; dataset.json is written last, so a folder with an
-    entry is a complete conversion.
-
-    skipped: the list the samples' maker fills while it runs; counted by reason at the end.
-    progress: called with the number of samples of each shard that is done.
-    returns: the split's entry: shards, samples, frames, fingerprint, skipped.
-
-    Raises:
-        ValueError: where the folder holds another data set, or the split already has shards, or
-            there is not a single usable sample.
-        BadSample: where a sample breaks the schema.
-    """
-    folder = Path(folder)
-    told = _claim(folder, release, split)
-    remove_stale_parts(folder)
-    entries: dict[str, ShardIndex] = {}
-    stream = iter(samples)
-    while chunk := list(itertools.islice(stream, shard_samples)):
-        name = f"{len(entries):06d}.tar"
-        entries[name] = write_shard(folder / split / name, chunk)
-        if progress:
-            progress(len(chunk))
-    told["splits"][split] = _account(folder / split, entries, skipped, release)
-    write_index(folder / split, entries)
-    write_whole(folder / DATASET, json.dumps(told, indent=1).encode())
-    return told["splits"][split]
-
-
-def _account(
-    folder: Path,
-    entries: dict[str, ShardIndex],
-    skipped: Sequence[SkippedSample],
-    release: Release,
-) -> dict[str, Any]:
-    counts = dict(Counter(sample.reason for sample in skipped).most_common())
-    if not entries:
-        why = "; ".join(f"{reason} ({count})" for reason, count in counts.items())
-        raise ValueError(f"{release.title}, split {folder.name!r}: no usable sample. {why}")
-    return {
-        "shards": len(entries),
-        "samples": sum(entry.samples for entry in entries.values()),
-        "frames": sum(entry.frames for entry in entries.values()),
-        "fingerprint": fingerprint([str(folder / name) for name in entries]),
-        "skipped": counts,
-    }
 
 
 def read_json(path: Path) -> Any:
@@ -211,28 +182,14 @@ def _hand(index: int, side: str, count: int) -> dict[str, Any]:
     }
 
 
-def _claim(folder: Path, release: Release, split: str) -> dict[str, Any]:
-    """What dataset.json says so far, after making sure that this split may be added to it."""
-    path = folder / DATASET
-    told = json.loads(path.read_text()) if path.is_file() else None
-    if told is not None and told.get("dataset") != release.dataset:
-        raise ValueError(
-            f"{folder} holds the data set {told.get('dataset')!r}; choose another folder for "
-            f"{release.dataset!r}."
-        )
-    if any((folder / split).glob("*.tar")):
-        state = "finished" if told and split in told["splits"] else "unfinished"
-        raise ValueError(
-            f"{folder / split} already holds shards of a {state} conversion; delete them to "
-            "convert anew, or choose another folder."
-        )
-    if told is not None:
-        return told
-    return {
-        "schema": SCHEMA,
-        "dataset": release.dataset,
-        "license": release.license,
-        "complete": True,  # written last, so whoever reads it reads a whole split
-        "notice": release.notice(),
-        "splits": {},
-    }
+def is_held_out(take: str) -> bool:
+    """Whether a take belongs to the validation part, the same on every machine."""
+    return int(hashlib.sha256(take.encode()).hexdigest(), 16) % HELD_OUT == 0
+
+
+def part_of(split: str, parts: Mapping[str, str], take: str) -> bool:
+    """Whether a take is in a split that may be one half of an official one.
+
+    parts: halves by name: {"train-part": "train", "val-part": "train"}.
+    """
+    return split not in parts or is_held_out(take) == split.startswith("val")

@@ -32,6 +32,43 @@ def asset():
     return procedural.load()
 
 
+class Posed:
+    """Poses a hand and says it in every convention a release may use."""
+
+    def __init__(self, asset, seed=3):
+        self.rng = np.random.default_rng(seed)
+        self.layer, self.mean = ManoLayer(asset=asset), np.asarray(asset.hands_mean, float)
+        self.components = np.asarray(asset.hands_components, float)
+
+    def hand(self, side="right", place=(0.02, -0.03, 0.6)):
+        """A dict: residual (48,), absolute (48,), coefficients (45,), betas, transl, joints."""
+        turn = np.array([1, -1, -1]) if side == "left" else np.ones(3)
+        mirror = MIRROR if side == "left" else np.ones(3)
+        coefficients = self.rng.normal(0, 0.4, 45)
+        residual = (coefficients @ self.components).reshape(15, 3) * turn
+        root = self.rng.normal(0, 0.4, 3)
+        absolute = np.r_[root[None], residual + self.mean.reshape(15, 3) * turn]
+        betas = self.rng.normal(0, 0.5, 10)
+        rotmats = torch.from_numpy(Rotation.from_rotvec(absolute * turn).as_matrix()).float()
+        _, posed = self.layer(rotmats[None], torch.from_numpy(betas).float()[None])
+        posed = posed[0].double().numpy() * mirror
+        transl = np.array(place) - posed[0]
+        return {
+            "residual": np.r_[root, residual.ravel()],
+            "absolute": absolute.ravel(),
+            "coefficients": coefficients,
+            "betas": betas,
+            "transl": transl,
+            "own_wrist": posed[0],
+            "joints": posed + transl,
+        }
+
+
+@pytest.fixture
+def posed(asset):
+    return Posed(asset)
+
+
 class World:
     """Hands in a made-up capture, and the InterHand2.6M files that would describe them."""
 

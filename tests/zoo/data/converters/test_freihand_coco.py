@@ -11,7 +11,7 @@ from zoo.data.schema import decode, encode
 
 def convert(folder, **options):
     skipped = []
-    return list(FreiHandCoco(**options).samples(folder, split="test", skipped=skipped)), skipped
+    return list(FreiHandCoco(**options).rows(folder, split="test").samples(skipped)), skipped
 
 
 def rewrite(folder, content, change):

@@ -13,7 +13,7 @@ PER_FRAME = {36: ["right", "left"], 54: ["right"], 72: ["left"]}
 
 def convert(folder, split="train", **options):
     skipped = []
-    return list(InterHand26M(**options).samples(folder, split=split, skipped=skipped)), skipped
+    return list(InterHand26M(**options).rows(folder, split=split).samples(skipped)), skipped
 
 
 def edit(folder, kind, change):
