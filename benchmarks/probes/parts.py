@@ -92,7 +92,9 @@ class Grid:
         rng = torch.Generator().manual_seed(0)
         image = 0.5 + 0.02 * torch.randn((1, 3, height, width), generator=rng)
         before = backbone(image).float()
-        if before.shape[1] != rows * columns + prefix or before.shape[2] != backbone.token_dim:
+        levels = getattr(backbone, "num_levels", 1)  # layers handed over one after the other
+        promised = levels * (rows * columns + prefix)
+        if before.shape[1] != promised or before.shape[2] != backbone.token_dim:
             finding = _error(
                 "config.grid/count",
                 "model.backbone",
@@ -106,7 +108,7 @@ class Grid:
         for y in PLACES:
             for x in PLACES:
                 moved = self._touched(image, y, x, height // rows, width // columns)
-                change = (backbone(moved).float() - before)[0, prefix:].norm(dim=-1)
+                change = (backbone(moved).float() - before)[0, -rows * columns :].norm(dim=-1)
                 places[y, x] = divmod(int(change.argmax()), columns)
         findings = tuple(self._judged(places))
         told = {f"{y:g} down, {x:g} right": list(cell) for (y, x), cell in places.items()}

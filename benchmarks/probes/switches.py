@@ -109,7 +109,10 @@ def _options(argument: Argument) -> tuple[Any, ...]:
 
 def _acts(place: Place, name: str, values: tuple[Any, ...], scene: Scene) -> bool:
     """Whether some other value changes what the part is or says; one it refuses counts, too."""
-    now = _fingerprint(place, place.spec, scene)
+    try:
+        now = _fingerprint(place, place.spec, scene)
+    except (ValueError, KeyError, RuntimeError):
+        return True  # it needs more than this scene shows; nothing can be said against it
     for value in values:
         try:
             other = _fingerprint(place, {**place.spec, name: value}, scene)
@@ -232,6 +235,7 @@ def _facts(subject: Subject, model: nn.Module) -> dict[str, Any]:
         "token_dim": backbone.token_dim,
         "token_grid": (rows, columns),
         "num_prefix_tokens": backbone.num_prefix_tokens,
+        "num_levels": getattr(backbone, "num_levels", 1),
         "num_tokens": rows * columns + backbone.num_prefix_tokens,
         "query_dim": model.head.query_dim,
     }
