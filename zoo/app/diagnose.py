@@ -70,11 +70,11 @@ def run_diagnosis(request: DiagnoseRequest, console: Console) -> dict[str, Any]:
     for plugin in request.plugins:
         load_plugin(plugin)
     names = chosen(request.probes or None)
-    subjects = _subjects(request)
     with _progress(console) as progress:
-        task = progress.add_task("diagnosing", total=len(names) * len(subjects), what="")
+        total = len(names) * len(request.subjects)
+        task = progress.add_task("diagnosing", total=total, what="building the models")
         done = []
-        for subject, folder in subjects:
+        for subject, folder in _subjects(request):
             done.append(_examine(subject, folder, names, request.seed, progress, task))
     subjects_only = [one.subject for one in done]
     report = complete(
