@@ -76,7 +76,8 @@ def ladder_section(folder: Path) -> str:
         "",
         f"Size {summary['settings']['size']}, {summary['settings']['seeds']} seeds, "
         f"{summary['settings']['steps'] or 'the config’s'} steps, "
-        f"{', '.join(climb['name'] for climb in summary['climbs'])}.",
+        f"{', '.join(climb['name'] for climb in summary['climbs'])}: "
+        f"`zoo ladder {summary['start']} {summary['goal']} --order {summary['settings']['order']}`",
         "",
         f"| rung | {MAIN} | step | converged | differences |",
         "|---|--:|--:|--:|---|",
@@ -159,8 +160,9 @@ def _zoo_row(folder: Path, name: str, seeds: int) -> list[str]:
     places = [folder / f"{name}-seed{seed}" for seed in range(seeds)]
     results = [read_result(place) for place in places if (place / "run.json").is_file()]
     if not results:
-        why = last_words(Run(name, Path(name), 0, places[0])).replace("|", "/")
-        return [name, says, f"not trained: {why}", *[""] * 7]
+        run = Run(name, Path(name), 0, places[0])
+        why = f"not trained: {last_words(run)}" if run.log.is_file() else "not trained yet"
+        return [name, says, why.replace("|", "/"), *[""] * 7]
     base = results[0].record["baseline"][MAIN]
     held = [bool((result.record.get("verdict") or {}).get("converged")) for result in results]
     errors = [
