@@ -259,6 +259,8 @@ class Erasing(_Kornia):
         probability: share of crops.
     """
 
+    each_frame: ClassVar[bool] = True  # what hides a hand comes and goes within a film
+
     def __init__(
         self,
         *,
