@@ -57,7 +57,7 @@ def losses_of(model: nn.Module, view: CropView, target: HandTarget) -> dict[str,
 
 def _measure(subject: Subject) -> GradientMatrix:
     model = subject.fresh_model().train()
-    view, target = subject.batch(HANDS, training=True)
+    view, target = subject.shown(HANDS, training=True)
     target = model.hand.place_target(target)
     prediction = model.predict_hand(view)
     terms = model.loss_terms(prediction, target)

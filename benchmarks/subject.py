@@ -52,6 +52,13 @@ class Subject:
 
     def batch(
         self, count: int, *, training: bool, seed: int = 0, start: int = 0
+    ) -> tuple[CropView, HandTarget]:
+        """`shown`, without the frames before the last where the recipe wants clips."""
+        view, target = self.shown(count, training=training, seed=seed, start=start)
+        return last_frames(view), target
+
+    def shown(
+        self, count: int, *, training: bool, seed: int = 0, start: int = 0
     ) -> tuple[CropView | ClipView, HandTarget]:
         """`count` hands as the model's preprocessing shows them; the caller owns the tensors.
 

@@ -38,7 +38,7 @@ class Derivative:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Finite differences against autograd, for the hand model and for every term."""
         model = subject.fresh_model().eval()
-        view, target = subject.batch(HANDS, training=False)
+        view, target = subject.shown(HANDS, training=False)
         target = model.hand.place_target(target)
         leaf = leaves(model.predict_hand(view))
         outputs = [name for name in leaf.tensors if not name.startswith(CENTERS)]

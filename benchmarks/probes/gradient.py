@@ -268,7 +268,7 @@ def _standing(parameter: nn.Parameter, rates: list[float]) -> str:
 def _answer_depends_on(subject: Subject, names: list[str]) -> bool:
     """Whether the prediction changes when these parameters do."""
     model = subject.fresh_model().eval()
-    view, _ = subject.batch(2, training=False)
+    view, _ = subject.shown(2, training=False)
     rng = torch.Generator().manual_seed(0)
     for parameter in model.parameters():  # opens layers that start at zero
         parameter.add_(0.02 * torch.randn(parameter.shape, generator=rng))

@@ -161,7 +161,7 @@ def _live(subject: Subject) -> Story:
     model = subject.fresh_model().train()
     _without_dropout(model)
     optimizer, faster = _quick(subject.optimizer(model))
-    view, target = subject.batch(HANDS, training=False)
+    view, target = subject.shown(HANDS, training=False)
     story, limit = Story(), _clip(subject)
     story.error_mm.append(_error(model, view, target)[0])
     before = {name: p.detach().clone() for name, p in model.named_parameters()}

@@ -228,7 +228,7 @@ class Units:
 def _start(subject: Subject) -> tuple[nn.Module, Prediction, HandTarget]:
     """A fresh model in evaluation mode, what it says of a batch, and the placed labels."""
     model = subject.fresh_model().eval()
-    view, target = subject.batch(HANDS, training=False)
+    view, target = subject.shown(HANDS, training=False)
     with torch.no_grad():
         return model, model.predict_hand(view), model.hand.place_target(target)
 

@@ -94,7 +94,7 @@ class Extremes:
 
     def _readouts(self, subject: Subject) -> Iterator[Finding]:
         """The camera read-out driven to its ends: all weights 0, or a thousand times as large."""
-        view, target = subject.batch(HANDS, training=False)
+        view, target = subject.shown(HANDS, training=False)
         for scale in READOUT_SCALES:
             model = subject.fresh_model().eval()
             camera = getattr(model.head, "camera", None) if hasattr(model, "head") else None
@@ -127,7 +127,7 @@ class Extremes:
         }
         for name, box in boxes.items():
             frames = tuple(_with_box(frame, box) for frame in subject.frames.frames[:HANDS])
-            view, target = subject.with_frames(FrameBatch(frames)).batch(HANDS, training=True)
+            view, target = subject.with_frames(FrameBatch(frames)).shown(HANDS, training=True)
             seen = last_frames(view)
             tensors = {"images": seen.images, "intrinsics": seen.intrinsics}
             bad = [n for n, t in tensors.items() if not _finite(t)]
@@ -148,7 +148,7 @@ class Extremes:
 def start(subject: Subject) -> tuple[nn.Module, Prediction, HandTarget]:
     """A fresh model in evaluation mode, what it says of a few hands, and the placed labels."""
     model = subject.fresh_model().eval()
-    view, target = subject.batch(HANDS, training=False)
+    view, target = subject.shown(HANDS, training=False)
     with torch.no_grad():
         said = model.predict_hand(view)
         target = model.hand.place_target(target)

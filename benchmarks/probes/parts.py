@@ -34,7 +34,7 @@ class Pixels:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Normalisation constants of another range, and swapped colours."""
         backbone = _part(subject, "backbone")
-        view, _ = subject.batch(8, training=False)
+        view, _ = subject.shown(8, training=False)
         images = last_frames(view).images
         seen = _first_input(backbone, images)
         if seen is None or seen.ndim != 4 or seen.shape[1] != 3:
@@ -162,7 +162,7 @@ class Conditioning:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Parts that answer the same whatever they are told."""
         model = opened(subject.fresh_model())
-        view, _ = subject.batch(4, training=False)
+        view, _ = subject.shown(4, training=False)
         seen, evidence = last_frames(view), {}
         answers = model.predict_hand(view)
         mixed = model.predict_hand(_with_pictures(view, seen.images.flip(0)))

@@ -36,7 +36,7 @@ class Precision:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Joints in mm and keypoints in px, under bf16 against fp32."""
         model, said, target = start(subject)
-        view, _ = subject.batch(HANDS, training=False)
+        view, _ = subject.shown(HANDS, training=False)
         with torch.no_grad():
             exact = model.hand.place(said)
             values = model.loss_terms(said, target)

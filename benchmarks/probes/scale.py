@@ -41,7 +41,7 @@ class Scale:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Outputs whose range is another one than their label's."""
         model = subject.fresh_model().eval()
-        view, target = subject.batch(HANDS, training=False)
+        view, target = subject.shown(HANDS, training=False)
         with torch.no_grad():
             prediction = model.predict_hand(view)
             mesh = model.hand.place(prediction)

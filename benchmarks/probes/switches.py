@@ -210,7 +210,7 @@ _SHOW = {
 
 def _scene(subject: Subject) -> Scene:
     model = opened(subject.fresh_model())
-    clips, target = subject.batch(8, training=False)
+    clips, target = subject.shown(8, training=False)
     view = last_frames(clips)
     with torch.no_grad():
         tokens = model.backbone(view.images).float()

@@ -41,7 +41,7 @@ class Range:
         model = subject.fresh_model().eval()
         if not (hasattr(model, "head") and hasattr(model.head, "read")):
             raise Unrunnable("the model has no head that reads a query")
-        view, target = subject.batch(HANDS, training=False)
+        view, target = subject.shown(HANDS, training=False)
         view = last_frames(view)
         known = (target.joints_valid[:, 0] > 0) & (target.keypoints_valid > 0).all(-1)
         if not known.any():
@@ -113,7 +113,7 @@ class Targets:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Labels without a target, and targets of the wrong width."""
         model = subject.fresh_model().eval()
-        view, target = subject.batch(HANDS, training=False)
+        view, target = subject.shown(HANDS, training=False)
         target = model.hand.place_target(target)
         with torch.no_grad():
             leaf = leaves(model.predict_hand(view))

@@ -76,10 +76,11 @@ def test_the_optimiser_gives_each_parameter_the_rate_that_training_gives_it(rule
 
 def test_a_recipe_of_clips_is_shown_clips_and_answers_once_a_hand():
     subject = load_subject("csvit2_stage2")
-    view, target = subject.batch(2, training=False)
+    view, target = subject.shown(2, training=False)
     frames = subject.config["data"]["clip"]["frames"]
     assert view.times.shape == (2, frames)
     assert len(target) == 2
+    assert torch.equal(subject.batch(2, training=False)[0].images, last_frames(view).images)
     assert torch.equal(last_frames(view).images[0], view.frames.images[frames - 1])
     with torch.no_grad():
         assert len(subject.model.predict_hand(view)) == 2
