@@ -56,9 +56,17 @@ class Steps:
         return losses, unreached - self.out_of_reach()
 
     def out_of_reach(self) -> set[str]:
-        """What cannot have a gradient: HaMeR's query is zero, and so is all that multiplies it."""
-        constant = getattr(self.model.head, "constant_query", False)
-        return {"head.transformer.to_token_embedding.weight"} if constant else set()
+        """What cannot have a gradient: what multiplies HaMeR's zero query, and a camera no loss
+        looks at (csvit2_old, whose history that is).
+        """
+        unreached = set()
+        if getattr(self.model.head, "constant_query", False):
+            unreached.add("head.transformer.to_token_embedding.weight")
+        weighted = [term for term in self.model.losses.values() if term.weight]
+        if not any(getattr(term, "places_hand", False) for term in weighted):
+            names = dict(self.model.named_parameters())
+            unreached |= {name for name in names if name.startswith("head.camera.")}
+        return unreached
 
 
 def _has_gradient(parameter: torch.nn.Parameter) -> bool:

@@ -175,10 +175,8 @@ def test_a_folder_with_a_log_and_no_recipe_says_so(run, tmp_path):
 
 @pytest.mark.slow
 def test_the_four_reasons_why_the_old_model_did_not_learn_come_first():
-    """csvit2_old as it was trained: the two losses that place the hand did not count."""
     request = DiagnoseRequest(
         ("csvit2_old", "hamer"),
-        changes=("model.losses.joints.weight=0", "model.losses.numbers.weight=0"),
         probes=("gradient.reach", "ledger.units"),
     )
     causes = run_diagnosis(request, Console(quiet=True))["verdict"]["causes"][:4]
