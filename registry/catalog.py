@@ -118,6 +118,9 @@ converters = Slot(
         "ho3d": "zoo.data.converters.ho3d:HO3D",
         "dexycb": "zoo.data.converters.dexycb:DexYCB",
         "interhand26m": "zoo.data.converters.interhand26m:InterHand26M",
+        "coco_wholebody": "zoo.data.converters.coco_wholebody:CocoWholeBody",
+        "hint": "zoo.data.converters.hint:HInt",
+        "hot3d": "zoo.data.converters.hot3d:Hot3D",
     },
     protocol="",
 )

@@ -210,9 +210,10 @@ def _findings(seen: _Seen) -> Iterator[Finding]:
 
 
 def _broken_law(law: Law | ClipLaw, source: str, tally: _Tally) -> Finding:
+    common = tally.broken > law.error_share * tally.checked
     return Finding(
         id=law.id,
-        severity=law.severity,
+        severity="error" if common else law.severity,
         path=f"data: {source}",
         message=f"{source}: {law.says(tally.worst)} ({tally.broken} of {tally.checked}; the worst "
         f"is {tally.worst:.4g} {law.unit} in {tally.where}, the limit {tally.limit:g}).",

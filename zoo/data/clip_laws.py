@@ -31,6 +31,7 @@ class ClipLaw:
     measure: Callable[[ClipSample], float | None]
     says: Callable[[float], str]
     allowed: float = 0.0
+    error_share: float = 1.0
 
 
 def not_increasing(sample: ClipSample) -> float | None:

@@ -60,6 +60,7 @@ class Law:
     measure: Callable[[LabelledHand], float | None] | None  # None: measured by the caller
     says: Callable[[float], str]  # of the worst value: what is wrong
     allowed: float = 0.0  # share of the hands that may break it
+    error_share: float = 1.0  # a larger share makes an error of a warning
 
 
 def not_finite(hand: LabelledHand) -> float:
@@ -159,6 +160,7 @@ LAWS = (
         "px",
         outside_box,
         lambda _: "labelled keypoints lie outside the hand box; is it x, y, width, height?",
+        error_share=0.5,
     ),
     Law(
         "data.camera",

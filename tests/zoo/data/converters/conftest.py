@@ -36,6 +36,7 @@ class Posed:
     """Poses a hand and says it in every convention a release may use."""
 
     def __init__(self, asset, seed=3):
+        self.asset = asset
         self.rng = np.random.default_rng(seed)
         self.layer, self.mean = ManoLayer(asset=asset), np.asarray(asset.hands_mean, float)
         self.components = np.asarray(asset.hands_components, float)
