@@ -56,12 +56,15 @@ class Steps:
         return losses, unreached - self.out_of_reach()
 
     def out_of_reach(self) -> set[str]:
-        """What cannot have a gradient: what multiplies HaMeR's zero query, and a camera no loss
-        looks at (csvit2_old, whose history that is).
+        """What cannot have a gradient: what multiplies a constant zero (HaMeR's query, the betas of
+        a mean hand), and a camera no loss looks at (csvit2_old, whose history that is).
         """
         unreached = set()
         if getattr(self.model.head, "constant_query", False):
             unreached.add("head.transformer.to_token_embedding.weight")
+        betas = getattr(self.model.backbone, "init_betas", None)
+        if betas is not None and not betas.any():
+            unreached.add("backbone.shape_emb.weight")
         weighted = [term for term in self.model.losses.values() if term.weight]
         if not any(getattr(term, "places_hand", False) for term in weighted):
             names = dict(self.model.named_parameters())

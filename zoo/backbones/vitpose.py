@@ -110,15 +110,25 @@ class ViTPose(nn.Module):
                 f"{tuple(images.shape[-2:])}; set the crop's size or the backbone's image_size."
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            seen = images[..., self.cut : images.shape[-1] - self.cut]
-            patches = self.patch_embed((seen - self.mean) / self.std)
-            tokens = patches + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
-            for block in self.blocks:
-                if self.gradient_checkpointing and self.training:
-                    tokens = checkpoint(block, tokens, use_reentrant=False)
-                else:
-                    tokens = block(tokens)
-            return self.last_norm(tokens)
+            return self.last_norm(self._attended(self._embedded(images)))
+
+    def _embedded(self, images: Tensor) -> Tensor:
+        """What enters the first block: (B, N, token_dim)."""
+        return self._patches(images)
+
+    def _patches(self, images: Tensor) -> Tensor:
+        """The patches with their positions: (B, rows * columns, token_dim)."""
+        seen = images[..., self.cut : images.shape[-1] - self.cut]
+        patches = self.patch_embed((seen - self.mean) / self.std)
+        return patches + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+
+    def _attended(self, tokens: Tensor) -> Tensor:
+        for block in self.blocks:
+            if self.gradient_checkpointing and self.training:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
+        return tokens
 
     def train(self, mode: bool = True) -> ViTPose:
         """Training mode, unless the backbone is frozen."""
