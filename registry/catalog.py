@@ -12,6 +12,7 @@ backbones = Slot(
         "hand_tokens": "zoo.backbones.hand_tokens:HandTokenViT",
         "swinv2": "zoo.backbones.swinv2:Swinv2",
         "timm_any": "zoo.backbones.timm_any:TimmViT",
+        "utnet": "zoo.backbones.utnet:UTNetViT",
         "vit_mae": "zoo.backbones.vit_mae:ViTMAE",
         "vitpose": "zoo.backbones.vitpose:ViTPose",
     },
@@ -31,6 +32,7 @@ heads = Slot(
     {
         "mano_decoder": "zoo.heads.mano_decoder:ManoDecoder",
         "vertex_refiner": "zoo.heads.vertex_refiner:VertexRefiner",
+        "graph_refiner": "zoo.heads.graph_refiner:GraphRefiner",
     },
     protocol="zoo.contracts:Head",
 )
@@ -42,6 +44,7 @@ cameras = Slot(
         "depth_bins": "zoo.heads.cameras.depth_bins:DepthBinsCamera",
         "ray_distance": "zoo.heads.cameras.ray_distance:RayDistanceCamera",
         "weak_perspective": "zoo.heads.cameras.weak_perspective:WeakPerspectiveCamera",
+        "utnet": "zoo.heads.cameras.utnet:UTNetCamera",
     },
     protocol="zoo.contracts:CameraReadout",
 )
@@ -68,6 +71,10 @@ losses = Slot(
         "position": "zoo.losses.position:PositionLoss",
         "parameters": "zoo.losses.position:ParameterLoss",
         "adversarial": "zoo.losses.adversarial:AdversarialPrior",
+        "coarse_hand": "zoo.losses.coarse:CoarseHandLoss",
+        "shape_prior": "zoo.losses.coarse:ShapePrior",
+        "ordered_joints": "zoo.losses.released_order:OrderedJointLoss",
+        "ordered_reprojection": "zoo.losses.released_order:OrderedReprojection",
     },
     protocol="zoo.contracts:LossTerm",
 )
@@ -119,6 +126,7 @@ converters = Slot(
         "dexycb": "zoo.data.converters.dexycb:DexYCB",
         "interhand26m": "zoo.data.converters.interhand26m:InterHand26M",
         "coco_wholebody": "zoo.data.converters.coco_wholebody:CocoWholeBody",
+        "hamer": "zoo.data.converters.hamer:HamerTraining",
         "hint": "zoo.data.converters.hint:HInt",
         "hot3d": "zoo.data.converters.hot3d:Hot3D",
     },

@@ -1,4 +1,4 @@
-"""Commands about data: synth, convert, check, view."""
+"""Commands about data: synth, convert, export, check, stats, view."""
 
 from __future__ import annotations
 
@@ -78,6 +78,19 @@ def convert(
         hand=hand,
         console=Console(),
     )
+
+
+@data_app.command("export")
+def export(
+    shards: Annotated[str, typer.Argument(help="Shards: a folder, a glob or a brace range")],
+    target: Annotated[Path, typer.Argument(help="Where HaMeR's tars go")],
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+) -> None:
+    """Write shards as training tars of HaMeR's layout."""
+    from zoo.app.convert import export_hamer
+
+    pictures = export_hamer(shards, target, Console(), overwrite=overwrite)
+    Console().print(f"{pictures} pictures in {target}", highlight=False)
 
 
 @data_app.command()

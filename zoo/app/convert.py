@@ -24,7 +24,9 @@ from rich.table import Table
 from registry.catalog import SLOTS
 from zoo.contracts import Finding, HandAsset
 from zoo.data import check
+from zoo.data.converters.hamer import write_hamer_tar
 from zoo.data.converters.writing import write_split
+from zoo.data.shards import read_samples, resolve_shards
 from zoo.data.sheet import contact_sheet
 from zoo.data.streams import EvalStream
 from zoo.inference.files import write_png
@@ -100,6 +102,8 @@ def _hand(hand: str | None, console: Console) -> HandAsset | None:
 def _counted(told: Mapping[str, Any]) -> str:
     """What was read beside what the makers say there is."""
     listed, official = told["listed"], told["official"]
+    if listed is None:
+        return "the pictures were not counted before they were read"
     if told["partial"]:
         return f"[yellow]partial:[/] --limit; the release lists {listed} pictures for the split"
     if official is None:
@@ -107,6 +111,27 @@ def _counted(told: Mapping[str, Any]) -> str:
     if listed == official:
         return f"[green]complete:[/] {listed} pictures are listed, the official number"
     return f"[yellow]partial:[/] {listed} pictures are listed, officially there are {official}"
+
+
+def export_hamer(shards: str, target: Path, console: Console, *, overwrite: bool) -> int:
+    """Writes every shard as a tar of HaMeR's layout beside the others; returns the pictures.
+
+    Raises ValueError where a tar is already there.
+    """
+    total = 0
+    for shard in resolve_shards(shards):
+        path = target / Path(shard).name
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path} is already there; name another folder, or pass --overwrite.")
+        target.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        total += write_hamer_tar(part, read_samples(shard))
+        part.replace(path)
+    console.print(
+        "The labels are pickles, as HaMeR's loader wants them: whoever reads such a tar runs what "
+        "is in it. Cameras, times, translations and visibility have no place there and are lost."
+    )
+    return total
 
 
 def check_shards(

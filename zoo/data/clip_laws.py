@@ -180,4 +180,4 @@ def _entry(told: Path, split: str) -> Mapping | None:
         entry = json.loads(told.read_text())["splits"].get(split)
     except (OSError, ValueError, KeyError, AttributeError):
         return None
-    return entry if isinstance(entry, dict) and "listed" in entry else None
+    return entry if isinstance(entry, dict) and entry.get("listed") is not None else None

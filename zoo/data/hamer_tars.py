@@ -95,7 +95,7 @@ class HamerTars:
         suffix = next((name for name in SUFFIXES if name in members), None)
         if suffix is None:
             raise BadSample("no picture", shard=url, key=key, field=".jpg")
-        hands = _hands(members, key, url)
+        hands = hands_of(members, key, url)
         try:
             kept = [hand for hand in map(self._filtered, hands) if hand is not None]
             boxes = [self._box(hand) for hand in kept]
@@ -133,14 +133,17 @@ class HamerTars:
             has_pose = has_betas = has_pose and has_betas
         if (keypoints[:, 2] > 0).sum() <= self.min_keypoints:
             return None
-        if self.max_reprojection_loss is not None and _misfit(hand) >= self.max_reprojection_loss:
+        if self.max_reprojection_loss is not None and misfit(hand) >= self.max_reprojection_loss:
             return None
         flags = {"has_hand_pose": has_pose, "has_betas": has_betas}
         return {**hand, "keypoints_2d": keypoints, **flags}
 
 
-def _hands(members: Mapping[str, Any], key: str, url: str) -> list[Mapping[str, Any]]:
-    """The hands of a picture, checked as far as the filters need it."""
+def hands_of(members: Mapping[str, Any], key: str, url: str) -> list[Mapping[str, Any]]:
+    """The hands of a picture as HaMeR names their labels, with keypoints and box of right shape.
+
+    Raises BadSample where they cannot be read as data.
+    """
 
     def bad(reason: str) -> BadSample:
         return BadSample(reason, shard=url, key=key, field=_LABELS)
@@ -164,7 +167,7 @@ def _hands(members: Mapping[str, Any], key: str, url: str) -> list[Mapping[str, 
     return list(hands)
 
 
-def _misfit(hand: Mapping[str, Any]) -> float:
+def misfit(hand: Mapping[str, Any]) -> float:
     """What the fit of a hand left unexplained; 0 where no fit is spoken of."""
     fit = (hand.get("extra_info") or {}).get("fitting_loss", {})
     fit = fit.item() if isinstance(fit, np.ndarray) and fit.size == 1 else fit

@@ -44,13 +44,14 @@ class Rows:
 
     read: the samples of piece i; what of it cannot be used joins the list.
     frames: pictures a piece holds at most.
-    listed: pictures the release lists for the split, as found on the disk.
+    listed: pictures the release lists for the split, as found on the disk; None where that would
+        mean reading it all.
     official: pictures the makers say it has; None where they say nothing.
     """
 
     count: int
     read: Callable[[int, list[SkippedSample]], list[ClipSample]]
-    listed: int
+    listed: int | None
     official: int | None = None
     frames: int = 1
 
