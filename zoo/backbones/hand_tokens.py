@@ -56,35 +56,29 @@ class HandTokenViT(ViTPose):
         attention: Literal["sdpa", "eager"] = "sdpa",
         report: Callable[[LoadReport], None] | None = None,
     ) -> None:
-        super().__init__(
-            image_size=image_size,
-            dim=dim,
-            depth=depth,
-            num_heads=num_heads,
-            mlp_ratio=mlp_ratio,
-            side_cut=side_cut,
-            drop_path=drop_path,
-            pretrained=pretrained,
-            stem=stem,
-            gradient_checkpointing=gradient_checkpointing,
-            attention=attention,
-            report=report,
-        )
         if representation not in REPRESENTATIONS:
             raise ValueError(
                 f"HandTokenViT's representation is {representation!r}; it can be "
                 f"{', '.join(map(repr, REPRESENTATIONS))}."
             )
-        pose, betas = mean_hand(hand, mean_params, representation, root=mean_root)
-        self.register_buffer("init_hand_pose", pose.reshape(1, -1))
-        self.register_buffer("init_betas", betas[None])
-        self.register_buffer("init_cam", torch.tensor(initial_camera).float()[None])
-        self.pose_emb = nn.Linear(REPRESENTATIONS[representation].width, dim)
-        self.shape_emb = nn.Linear(NUM_BETAS, dim)
-        self.cam_emb = nn.Linear(3, dim)
+        vit: dict[str, Any] = {"image_size": image_size, "dim": dim, "depth": depth}
+        vit |= {"num_heads": num_heads, "mlp_ratio": mlp_ratio, "side_cut": side_cut}
+        vit |= {"drop_path": drop_path, "pretrained": pretrained, "stem": stem, "report": report}
+        vit |= {"gradient_checkpointing": gradient_checkpointing, "attention": attention}
+        super().__init__(**vit)
+        start = mean_hand(hand, mean_params, representation, root=mean_root)
+        self._register_start(*start, initial_camera)
         self.frozen = frozen
         if frozen:
             self.requires_grad_(False).eval()
+
+    def _register_start(self, pose: Tensor, betas: Tensor, camera: Sequence[float]) -> None:
+        self.register_buffer("init_hand_pose", pose.reshape(1, -1))
+        self.register_buffer("init_betas", betas[None])
+        self.register_buffer("init_cam", torch.tensor(camera).float()[None])
+        self.pose_emb = nn.Linear(pose.shape[-1], self.token_dim)
+        self.shape_emb = nn.Linear(NUM_BETAS, self.token_dim)
+        self.cam_emb = nn.Linear(3, self.token_dim)
 
     def _embedded(self, images: Tensor) -> Tensor:
         patches = self._patches(images)

@@ -69,11 +69,8 @@ class VertexRefiner(nn.Module):
         self.token_grid, self.image_size = tuple(token_grid), tuple(image_size)
         self.representation = REPRESENTATIONS[representation]
         self.pose_name = f"pose_{representation}"
-        self.provides = camera.provides | {
-            self.pose_name,
-            f"coarse_{self.pose_name}",
-            "coarse_betas",
-        }
+        own = {self.pose_name, f"coarse_{self.pose_name}", "coarse_betas"}
+        self.provides = camera.provides | own
         self.refines_camera = isinstance(camera, WeakPerspectiveCamera)
         self.coarse = CoarseHand(
             token_dim=token_dim,
@@ -88,9 +85,8 @@ class VertexRefiner(nn.Module):
         self.deconv = Pyramid(token_dim=token_dim, channels=query_dim)
         self.dec_pose = nn.Linear(query_dim, NUM_ROTATIONS * self.representation.width)
         self.dec_shape = nn.Linear(query_dim, NUM_BETAS)
-        if readout_gain is not None:
-            for readout in (self.dec_pose, self.dec_shape):
-                nn.init.xavier_uniform_(readout.weight, gain=readout_gain)
+        for readout in (self.dec_pose, self.dec_shape) if readout_gain is not None else ():
+            nn.init.xavier_uniform_(readout.weight, gain=readout_gain)
 
     def query(self, tokens: Tensor, view: CropView) -> HandQuery:
         """What the maps show at the coarse hand's vertices, and that hand; call it in fp32.

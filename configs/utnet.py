@@ -1,0 +1,89 @@
+"""UTNet with its mistakes corrected: hand tokens, three maps, a graph network over the mesh.
+
+Each mistake of the release is one line of utnet_as_released; docs/case_study_utnet.md measures it.
+Colour pictures alone, for frames carry no depth. zoo train utnet
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from ._base_.data import *
+    from ._base_.runtime import *
+    from ._base_.tiny import *
+
+model = dict(
+    hand=dict(asset="clayhand", tips="manopth"),
+    backbone=dict(
+        type="utnet",
+        pretrained="hamer_training_data/vitpose_backbone.pth",
+        image_size=(256, 256),
+        dim=1280,
+        depth=32,
+        num_heads=16,
+        mlp_ratio=4,
+        drop_path=0.55,
+        mean_root="corrected",
+        representation="rotvec",
+        initial_camera=(4.0, 0.0, 0.0),
+    ),
+    neck=None,
+    head=dict(
+        type="graph_refiner",
+        channels=640,
+        hidden_dim=512,
+        query_dim=256,
+        grid="corrected",
+        sampling="corrected",
+        rotations="corrected",
+        mean_root="corrected",
+        self_loops=False,
+        representation="rotvec",
+        readout_gain=0.01,
+        camera=dict(
+            type="utnet",
+            focal=5000.0,
+            initial=(4.0, 0.0, 0.0),
+            projection="corrected",
+            width="corrected",
+            refine=False,
+        ),
+    ),
+    temporal=None,
+    losses=dict(
+        reprojection=dict(
+            type="ordered_reprojection", order="corrected", reduction="sum", weight=0.01
+        ),
+        joints=dict(
+            type="ordered_joints", order="corrected", unit="m", reduction="sum", weight=0.05
+        ),
+        shape_prior=dict(type="shape_prior", weight=0.001),
+        coarse=dict(type="coarse_hand", representation="rotvec", weight=0.001),
+    ),
+    precision="bf16",
+)
+data.train.update(batch_size=32, shuffle=4000)
+data.update(num_workers=8)
+augmentation = dict(
+    crop=dict(type="hand", size=(256, 256), expand=2.0, expand_jitter=0.2, shift_jitter=0.02),
+    view=dict(roll=dict(type="roll", max_degrees=180.0, probability=0.25)),
+    pixels=dict(gain=dict(type="channel_scale", spread=0.2)),
+)
+optim_wrapper = dict(
+    optimizer=dict(type="AdamW", lr=1e-5, weight_decay=1e-4, betas=(0.9, 0.999)),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))),
+    clip_grad=dict(max_norm=1.0),
+)
+param_scheduler = dict(warmup=0, cycles=0.5)
+train_cfg = dict(max_iters=500000, val_interval=5000)
+custom_hooks.update(dropout=dict(type="ProgressiveDropout", start_step=0, probability=0.0))
+sizes.tiny.update({"model.detach_betas": True})
+sizes.tiny.update(
+    {
+        "model.losses.direction": dict(
+            type="pose_numbers", representation="rotvec", part="global", weight=19.2
+        ),
+        "model.losses.fingers": dict(
+            type="pose_numbers", representation="rotvec", part="hand", weight=28.8
+        ),
+    }
+)
