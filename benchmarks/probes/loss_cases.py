@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ def varied(prediction: Prediction, mesh: HandMesh) -> tuple[Prediction, HandMesh
     return moved, HandMesh(*points, mesh.keypoints + 10 * draw(count, 1, 2))
 
 
-class EveryLoss:
+class EveryLoss(Protocol):
     """A law tested on every loss term by itself."""
 
     id: ClassVar[str]

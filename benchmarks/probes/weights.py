@@ -120,13 +120,9 @@ class Pretrained:
         norms, fresh = norms_of(backbone)
         report = getattr(backbone, "load_report", None)
         fraction = None if report is None else float(report.fraction)
-        numbers = {
-            "asked": str(asked),
-            "frozen": frozen,
-            "norms": norms,
-            "norms never trained": fresh,
-            "loaded": "not told" if fraction is None else fraction,
-        }
+        numbers = {"asked": str(asked), "frozen": frozen, "norms": norms}
+        numbers |= {"norms never trained": fresh}
+        numbers |= {"loaded": "not told" if fraction is None else fraction}
         untrained = norms > 0 and fresh >= UNTRAINED * norms
         unloaded = norms == 0 and not fraction
         if subject.checkpoint is not None or not (untrained or unloaded):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -56,10 +57,17 @@ class Steps:
         return losses, unreached - self.out_of_reach()
 
     def out_of_reach(self) -> set[str]:
-        """What cannot have a gradient: what multiplies a constant zero (HaMeR's query, the betas of
-        a mean hand), and a camera no loss looks at (csvit2_old, whose history that is).
+        """What cannot have a gradient: what multiplies HaMeR's zero query, a camera no loss looks
+        at (csvit2_old, whose history that is), and a bias that a batch norm takes away again.
         """
-        unreached = set()
+        norms = torch.nn.BatchNorm1d, torch.nn.BatchNorm2d
+        unreached = {
+            f"{name}.{number}.bias"
+            for name, module in self.model.named_modules()
+            if isinstance(module, torch.nn.Sequential)
+            for number, (layer, norm) in enumerate(itertools.pairwise(module))
+            if isinstance(norm, norms) and hasattr(layer, "bias")
+        }
         if getattr(self.model.head, "constant_query", False):
             unreached.add("head.transformer.to_token_embedding.weight")
         betas = getattr(self.model.backbone, "init_betas", None)

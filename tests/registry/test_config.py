@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from registry.catalog import losses
+from registry.catalog import heads, losses
 from registry.config import (
     SHIPPED,
     InvalidConfig,
@@ -136,13 +136,13 @@ def test_everything_wrong_is_said_at_once(folder):
     )
     with pytest.raises(InvalidConfig) as caught:
         load("bad")
+    known = ", ".join(heads.names())
     assert caught.value.problems == (
         "model has no 'hed'. Did you mean 'head'? Known: hand, backbone, neck, head, temporal, "
         "losses, precision, supervise_earlier, detach_betas, supervise_global, frozen.",
         "train_cfg has no 'max_iter'. Did you mean 'max_iters'? Known: max_iters, val_interval, "
         "val_begin.",
-        "No head is called 'flta'. Did you mean 'flat'? Known: flat, mano_decoder, unfinished. "
-        "(model.head)",
+        f"No head is called 'flta'. Did you mean 'flat'? Known: {known}. (model.head)",
         "crop 'square': unexpected keyword 'expnad'. Did you mean 'expand'? (augmentation.crop)",
         "crop 'square': 'expand' is missing (augmentation.crop)",
         "loss 'depth': unexpected keyword 'wieght'. Did you mean 'weight'? (model.losses.depth)",

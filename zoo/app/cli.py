@@ -18,7 +18,7 @@ from zoo.app.cli_diagnose import add_diagnose_commands
 from zoo.app.cli_diff import add_diff_commands
 from zoo.app.cli_info import add_info_commands
 from zoo.app.cli_ladder import add_ladder_commands
-from zoo.app.cli_new import add_new_commands
+from zoo.app.cli_scaffold import add_new_commands
 from zoo.app.cli_weights import add_weights_commands
 
 app = typer.Typer(
@@ -65,6 +65,7 @@ class Launcher(StrEnum):
     slurm = "slurm"
 
 
+PROTOCOL = "Score as freihand, ho3d, dexycb, interhand, hint or hot3d does, too"
 Config = Annotated[str, typer.Argument(help="A config file, or its bare name: csvit2_ief3")]
 Changes = Annotated[
     Optional[list[str]], typer.Option("--set", help="Change one value: model.head.steps=3")  # noqa: UP045
@@ -136,6 +137,9 @@ def evaluate(
     data: Data = None,
     size: SizeOption = Size.auto,
     json: Annotated[Optional[Path], typer.Option("--json", help="Write the numbers here")] = None,  # noqa: UP045
+    protocol: Annotated[Optional[str], typer.Option(help=PROTOCOL)] = None,  # noqa: UP045
+    submission: Annotated[Optional[Path], typer.Option(help="Write the server's file here")] = None,  # noqa: UP045
+    order: Annotated[Optional[Path], typer.Option(help="HO-3D's evaluation.txt")] = None,  # noqa: UP045
     changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
@@ -154,6 +158,9 @@ def evaluate(
         changes=changes or [],
         plugins=plugins or [],
         console=Console(),
+        protocol=protocol,
+        submission=submission,
+        order=order,
     )
 
 
@@ -171,12 +178,20 @@ def predict(
     focal: Annotated[Optional[float], typer.Option(help="px; default: the diagonal")] = None,  # noqa: UP045
     out: Annotated[Path, typer.Option(help="Where the results go")] = Path("predictions"),
     every: Annotated[int, typer.Option(help="Of a video, each EVERY-th frame")] = 1,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Of a folder of frames, for a model of clips; a video knows its own"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results")] = False,
     size: SizeOption = Size.auto,
     changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
-    """Recover the hands in pictures: overlay PNG, .obj, .glb and JSON for each."""
+    """Recover the hands in pictures: overlay PNG, .obj, .glb and JSON for each.
+
+    A config with a temporal part (csvit2_stage2) takes videos and folders as films: every frame is
+    refined by those before it, JSON holds the raw answer too, and each film's motion is summed up.
+    """
     from registry.config import find
 
     find(config)
@@ -191,6 +206,7 @@ def predict(
         focal=focal,
         out=out,
         every=every,
+        fps=fps,
         overwrite=overwrite,
         size=size.value,
         changes=tuple(changes or ()),

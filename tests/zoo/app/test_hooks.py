@@ -21,6 +21,7 @@ BEST = ("root_mpjpe_mm", "mpjpe_mm", "rte_mm")
 
 def run_of(hands, tiny_changes, work_dir, *more: str):
     changes = (
+        "custom_hooks.dropout.probability=0.1",
         f"train_cfg.max_iters={STEPS}",
         "train_cfg.val_interval=1",
         "default_hooks.checkpoint.interval=1",
