@@ -57,7 +57,8 @@ class Steps:
         return losses, unreached - self.out_of_reach()
 
     def out_of_reach(self) -> set[str]:
-        """What cannot have a gradient: what multiplies HaMeR's zero query, a camera no loss looks
+        """What cannot have a gradient: what multiplies a constant zero (HaMeR's query, the betas of
+        a mean hand), a camera no loss looks
         at (csvit2_old, whose history that is), and a bias that a batch norm takes away again.
         """
         norms = torch.nn.BatchNorm1d, torch.nn.BatchNorm2d
