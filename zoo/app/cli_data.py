@@ -110,6 +110,22 @@ def check(
 
 
 @data_app.command()
+def stats(
+    shards: Annotated[list[str], typer.Argument(help="Shards: folders, globs, brace ranges")],
+    out: Annotated[Path, typer.Option(help="The page to write")] = Path("stats.html"),
+    json: Annotated[Optional[Path], typer.Option("--json", help="Write the medians here")] = None,  # noqa: UP045
+) -> None:
+    """Draw histograms of depth, focal length, boxes, poses, sides and sources as one page."""
+    from zoo.app.data_page import write_statistics
+
+    told = write_statistics(shards, out, Console())
+    if json is not None:
+        json.write_text(json_module.dumps({"schema": 1, "sources": told}, indent=1) + "\n")
+    hands = sum(source["hands"] for source in told.values())
+    Console().print(f"{hands} hands of {len(told)} sources: {out}", highlight=False)
+
+
+@data_app.command()
 def view(
     shards: Annotated[str, typer.Argument(help="Shards: a folder, a glob or a brace range")],
     out: Annotated[Path, typer.Option(help="The picture to write")] = Path("sheet.png"),

@@ -40,6 +40,7 @@ class Evaluation:
     records: list[dict[str, Any]]  # one a hand: prediction and target
     keys: list[tuple[str, str]]  # (source, key)
     skipped: dict[str, Any]
+    is_left: list[bool]  # of the hand in the picture; records are of its mirror image then
 
 
 def evaluate(
@@ -57,6 +58,7 @@ def evaluate(
     """
     metrics = build_metrics(config)
     skipped, scores, said, targets, origins = SkippedSamples(), [], [], [], []
+    lefts: list[bool] = []
     model.eval()
     with torch.no_grad():
         for batch in val_loader(config, val_shards):
@@ -68,6 +70,7 @@ def evaluate(
             mesh = model.hand.place(prediction)
             target = model.hand.place_target(data["data_samples"])
             origins.append([(frame.source, frame.key) for frame in batch.labelled])
+            lefts += [frame.is_left for frame in batch.labelled]
             scores += measure(metrics.values(), mesh, target, origins[-1])
             said += records(prediction, mesh, target)
             targets.append(target)
@@ -80,6 +83,7 @@ def evaluate(
         records=said,
         keys=[pair for batch in origins for pair in batch],
         skipped=skipped.summary(),
+        is_left=lefts,
     )
 
 

@@ -15,11 +15,13 @@ from registry.layout import at
 from registry.plugins import load_plugin
 from zoo.app.assemble import build_model
 from zoo.app.evaluate import evaluate, load_weights
+from zoo.app.protocol import report_protocol
 from zoo.app.results import commit, machine, metrics_table, write_json
 from zoo.app.shards import find_shards
 from zoo.app.sizing import size_of_run
 from zoo.data.shards import resolve_shards
 from zoo.data.sources import Data, count_hands, data_fingerprint
+from zoo.metrics.protocols import find as find_protocol
 
 
 def measure_checkpoint(
@@ -32,11 +34,20 @@ def measure_checkpoint(
     changes: Sequence[str],
     plugins: Sequence[Path],
     console: Console,
+    protocol: str | None = None,
+    submission: Path | None = None,
+    order: Path | None = None,
 ) -> dict[str, float]:
     """Prints and returns every metric of a checkpoint; writes them where asked.
 
+    protocol: also score as this published benchmark does. submission: write the file its server
+        takes; order: HO-3D's evaluation.txt.
     data: shards to measure on; None takes the validation data the config names or renders.
     """
+    if protocol is not None:
+        find_protocol(protocol)  # a misspelt name is told before anything is measured
+    elif submission is not None:
+        raise ValueError("--submission needs --protocol freihand or ho3d, whose file it is.")
     for plugin in plugins:
         load_plugin(plugin)
     config = load(config_name, changes, size=size_of_run(config_name, checkpoint, size))
@@ -51,6 +62,11 @@ def measure_checkpoint(
         console.print(
             f"[yellow]Left out[/] {entry['count']} samples: {reason} ({entry['example']})"
         )
+    official: dict[str, float] = {}
+    if protocol is not None:
+        official = report_protocol(
+            protocol, evaluation, config, console, submission=submission, order=order
+        )
     if json_file is not None:
         numbers = {
             "metrics": evaluation.metrics,
@@ -58,6 +74,9 @@ def measure_checkpoint(
             "baseline": evaluation.baseline,
             "skipped": {"val": evaluation.skipped},
         }
+        if protocol is not None:
+            said = {"name": protocol, **find_protocol(protocol).table()}
+            numbers["protocol"] = {**said, "scores": official}
         write_json(json_file, {**_facts(config, checkpoint, step, val), **numbers})
     return evaluation.metrics
 
