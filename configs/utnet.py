@@ -12,7 +12,7 @@ with read_base():
     from ._base_.tiny import *
 
 model = dict(
-    hand=dict(asset="clayhand", tips="manopth"),
+    hand=dict(asset="clayhand", tips="vertices"),
     backbone=dict(
         type="utnet",
         pretrained="hamer_training_data/vitpose_backbone.pth",

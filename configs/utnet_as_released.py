@@ -8,6 +8,7 @@ from mmengine.config import read_base
 with read_base():
     from .utnet import *
 
+model.hand.update(tips="manopth")
 model.backbone.update(mean_root="as_released")
 model.head.update(
     grid="as_released", sampling="as_released", rotations="as_released", mean_root="as_released"

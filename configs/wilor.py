@@ -30,6 +30,7 @@ model = dict(
         query_dim=1120,
         sampling="fixed",
         representation="rot6d_columns",
+        readout_gain=0.01,
         camera=dict(type="weak_perspective", focal=5000.0, initial=(4.0, 0.0, 0.0)),
     ),
     temporal=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -76,13 +75,14 @@ class Range:
     def _search(self, model: nn.Module, view: CropView, target: HandTarget) -> Prediction:
         with torch.no_grad():
             query = model.head.query(model.backbone(view.images).float(), view)
-        free = query.token.float().clone().requires_grad_()
+        free = query.map(lambda tensor: tensor.detach().float().clone().requires_grad_())
         with torch.no_grad():
             anchor = model.head.read(query, view).camera.anchor
-        optimizer = torch.optim.Adam([free], lr=SEARCH_RATE[anchor == "wrist"])
+        searched = [free.token, *free.estimates]
+        optimizer = torch.optim.Adam(searched, lr=SEARCH_RATE[anchor == "wrist"])
         slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, SEARCH_STEPS)
         for _ in range(SEARCH_STEPS):
-            said = model.head.read(dataclasses.replace(query, token=free), view)
+            said = model.head.read(free, view)
             gap_m, gap_px = _misses(model, said, target)
             loss = gap_px.clamp(max=1e4).sum() / max(view.crop_size)
             if said.camera.anchor == "wrist":
@@ -92,7 +92,7 @@ class Range:
             optimizer.step()
             slower.step()
         with torch.no_grad():
-            return model.head.read(dataclasses.replace(query, token=free), view)
+            return model.head.read(free, view)
 
 
 class Targets:

@@ -41,7 +41,9 @@ class VertexRefiner(nn.Module):
         all within half a cell of the top left corner, with which the published weights were
         trained.
     mean_params: npz with `pose` and `shape` of the average hand; None takes the hand's mean pose.
-    readout_gain: Xavier gain of all read-outs; None keeps PyTorch's initialisation.
+    readout_gain: Xavier gain of all read-outs. A small one starts at the mean hand; with PyTorch's
+        own initialisation (None) the coarse camera starts up to half a metre aside, and the fixed
+        sampling reads nothing but zeros there.
 
     The camera is any read-out; one of weak perspective starts from the coarse hand's.
     """
