@@ -9,10 +9,8 @@ with read_base():
     from .utnet import *
 
 model.hand.update(tips="manopth")
-model.backbone.update(mean_root="as_released")
-model.head.update(
-    grid="as_released", sampling="as_released", rotations="as_released", mean_root="as_released"
-)
+model.backbone.update(grid="as_released", mean_root="as_released")
+model.head.update(sampling="as_released", rotations="as_released", mean_root="as_released")
 model.head.camera.update(projection="as_released", width="as_released")
 model.losses.reprojection.update(order="as_released")
 model.losses.joints.update(order="as_released", unit="mm")

@@ -22,6 +22,7 @@ from registry.slot import UnknownComponent
 from zoo.contracts import CropView, Finding, HandTarget, Prediction
 
 SILENT = ("gradient_checkpointing", "attention", "pretrained")  # change memory, speed or a file
+_FLAGS = ("in_evaluation", "breaks_mano", "token_grid")  # what neighbours are told
 DRAWS = 6  # of an augmentation that acts with a probability
 
 
@@ -134,7 +135,7 @@ def _fingerprint(place: Place, spec: Mapping[str, Any], scene: Scene) -> list[An
     if isinstance(part, nn.Module):
         known = [(n, tuple(p.shape), p.requires_grad) for n, p in part.named_parameters()]
         part = opened(part)
-    known += [getattr(part, flag, None) for flag in ("in_evaluation", "breaks_mano")]
+    known += [getattr(part, flag, None) for flag in _FLAGS]
     return [*known, *_SHOW[place.slot.name](part, scene)]
 
 

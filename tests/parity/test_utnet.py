@@ -191,7 +191,9 @@ def test_the_whole_network_as_released_is_the_original(case, written, by_rule, m
     start = {"mean_params": mean_params, "representation": written}
     cam = ARRAYS["mean_cam"].tolist()
     sizes = {"dim": 64, "depth": 2, "num_heads": 4}
-    backbone = filled(by_rule, UTNetViT(initial_camera=cam, **start, **sizes), backbone_name)
+    backbone = filled(
+        by_rule, UTNetViT(grid="as_released", initial_camera=cam, **start, **sizes), backbone_name
+    )
     head = GraphRefiner(
         token_dim=64,
         token_grid=backbone.token_grid,
@@ -200,7 +202,6 @@ def test_the_whole_network_as_released_is_the_original(case, written, by_rule, m
         camera=UTNetCamera(dim=256, initial=cam, projection="as_released", width="as_released"),
         hand=hand,
         channels=32,
-        grid="as_released",
         sampling="as_released",
         rotations="as_released",
         **start,

@@ -13,6 +13,7 @@ from zoo.backbones.hand_tokens import HandTokenViT
 from zoo.backbones.load_report import LoadReport
 from zoo.mano.mean_hand import HasMeanPose
 
+_GRIDS = ("as_released", "corrected")
 _NORM_EPS = 1e-5  # PyTorch's own, where ViTPose has 1e-6
 
 
@@ -26,6 +27,8 @@ class UTNetViT(HandTokenViT):
 
     mean_root: "as_released" starts from the wrist as the public mean file is misread, see
         `zoo.mano.mean_hand`; give the head the same.
+    grid: "as_released" guesses the tokens' grid the wrong way round, 12 x 16 for 16 x 12, so that
+        172 of 192 tokens stand elsewhere on the map than in the picture.
     The other arguments are those of HandTokenViT.
     """
 
@@ -37,6 +40,7 @@ class UTNetViT(HandTokenViT):
         hand: HasMeanPose | None = None,
         mean_params: str | PathLike[str] | None = None,
         mean_root: Literal["as_released", "corrected"] = "corrected",
+        grid: Literal["as_released", "corrected"] = "corrected",
         representation: Literal["rot6d_columns", "rot6d_rows", "rotvec", "quat"] = "rotvec",
         initial_camera: Sequence[float] = (4.0, 0.0, 0.0),
         image_size: tuple[int, int] = (256, 256),
@@ -61,6 +65,10 @@ class UTNetViT(HandTokenViT):
         start |= {"representation": representation, "initial_camera": initial_camera}
         super().__init__(**start, **vit)
         self._embed_as_utnet(stem)
+        if grid not in _GRIDS:
+            raise ValueError(f"UTNetViT's grid is {grid!r}; it can be {' or '.join(_GRIDS)}.")
+        if grid == "as_released":
+            self.token_grid = self.token_grid[::-1]
         self.frozen = frozen
         if frozen:
             self.requires_grad_(False).eval()

@@ -41,8 +41,6 @@ class GraphRefiner(nn.Module):
     they see into a correction of pose and shape. Every mistake of the release is one argument.
 
     channels: of each map. hidden_dim, query_dim: widths of the graph's layers.
-    grid: "as_released" guesses the tokens' grid the wrong way round, 12 x 16 for 16 x 12, so that
-        172 of 192 tokens stand elsewhere on the map than in the picture.
     sampling: "as_released" takes millimetres times camera scale for cells: at the initial camera
         nearly every vertex is off the maps and reads zeros.
     rotations: "as_released" takes the final rotations through rotation vectors by a formula that is
@@ -68,7 +66,6 @@ class GraphRefiner(nn.Module):
         channels: int = 640,
         hidden_dim: int = 512,
         query_dim: int = 256,
-        grid: Literal["as_released", "corrected"] = "corrected",
         sampling: Literal["as_released", "corrected"] = "corrected",
         rotations: Literal["as_released", "corrected"] = "corrected",
         mean_root: Literal["as_released", "corrected"] = "corrected",
@@ -78,7 +75,7 @@ class GraphRefiner(nn.Module):
         readout_gain: float | None = 0.01,
     ) -> None:
         super().__init__()
-        _check(grid=grid, sampling=sampling, rotations=rotations, mean_root=mean_root)
+        _check(sampling=sampling, rotations=rotations, mean_root=mean_root)
         self.sampling, self.rotations = sampling, rotations
         self.query_dim, self.hand, self.camera = query_dim, hand, camera
         self.token_grid, self.image_size = tuple(token_grid), tuple(image_size)
@@ -91,7 +88,7 @@ class GraphRefiner(nn.Module):
         start |= {"mean_params": mean_params, "readout_gain": readout_gain}
         start |= {"token_dim": token_dim, "num_prefix_tokens": num_prefix_tokens}
         start |= {"initial_camera": camera.initial if self.far_camera else _INITIAL_CAMERA}
-        self.coarse = CoarseHand(token_grid=_laid_out(self.token_grid, grid), **start)
+        self.coarse = CoarseHand(token_grid=self.token_grid, **start)
         self.upsampler = Upsampler(token_dim=token_dim, channels=channels)
         self._register_graph(_SCALES * channels, hidden_dim, self_loops)
 
@@ -187,10 +184,6 @@ def _doubled(channels: int) -> nn.Sequential:
 
 def _readout(dim: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, width))
-
-
-def _laid_out(grid: tuple[int, int], variant: str) -> tuple[int, int]:
-    return grid if variant == "corrected" else grid[::-1]
 
 
 def _check(**choices: str) -> None:

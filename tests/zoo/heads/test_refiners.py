@@ -124,7 +124,7 @@ def test_utnets_camera_keeps_the_estimate_unless_it_refines():
     [
         ("wilor", "model.head.sampling=everywhere"),
         ("wilor", "model.head.query_dim=100"),
-        ("utnet", "model.head.grid=guessed"),
+        ("utnet", "model.backbone.grid=guessed"),
         ("utnet", "model.head.camera.projection=twice"),
         ("utnet", "model.backbone.mean_root=file"),
     ],
@@ -138,7 +138,7 @@ def test_each_mistake_of_utnet_is_one_argument():
     released, corrected = load("utnet_as_released"), load("utnet")
     head, camera = released["model"]["head"], released["model"]["head"]["camera"]
     switched = {key for key, value in head.items() if value == "as_released"}
-    assert switched == {"grid", "sampling", "rotations", "mean_root"}
+    assert switched == {"sampling", "rotations", "mean_root"}
     assert {key for key, value in camera.items() if value == "as_released"} == {
         "projection",
         "width",
