@@ -246,8 +246,11 @@ def _check_layout(sample: ClipSample) -> None:
     """Every array there, of the right shape and type, and as many pictures as frames."""
     hands, frames = sample.meta.get("hands"), sample.meta.get("frames")
     for name, value in (("hands", hands), ("frames", frames)):
-        if not isinstance(value, Sequence) or not value:
-            raise sample.bad(f"{META}: {name}", "must be a list with at least one entry")
+        entries = value if isinstance(value, Sequence) else ()
+        if not entries or not all(isinstance(entry, Mapping) for entry in entries):
+            raise sample.bad(
+                f"{META}: {name}", "must be a list with at least one entry, all objects"
+            )
     if len(sample.pictures) != len(frames):
         found = f"{len(sample.pictures)} pictures for {len(frames)} frames"
         raise sample.bad("f0000", f"{found}; the pictures are members f0000.jpg, f0001.jpg, ...")
