@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import torch
 
-from zoo.data.pictures import decode_picture
 from zoo.geometry.view import move_points, warp_to_crop
 
 CROP = 256  # px
+READ = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 MEAN = 255 * np.array([0.485, 0.456, 0.406])
 STD = 255 * np.array([0.229, 0.224, 0.225])
 HAND_SHARE = 0.4  # of the picture's shorter side, before the crop doubles it
@@ -82,11 +82,16 @@ def hamers_way(
     return planes, moved / CROP - 0.5
 
 
+def decode(data: bytes) -> np.ndarray:
+    """(h, w, 3) uint8 RGB, read as `zoo.data.pictures` reads it (rooms above may not import it)."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), READ)
+
+
 def zoos_way(
     data: bytes, keypoints: np.ndarray, box: np.ndarray, angle: float, colours: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3, 256, 256) float32, normalised, and keypoints (21, 2) in crops from the middle."""
-    image = torch.from_numpy(decode_picture(data)).permute(2, 0, 1)
+    image = torch.from_numpy(decode(data)).permute(2, 0, 1)
     homography = torch.eye(3, dtype=torch.float64)[None]
     homography[0, :2] = torch.from_numpy(crop_from_frame(box, angle))
     crop = warp_to_crop([image], homography, (CROP, CROP))
@@ -121,7 +126,7 @@ def reduced(
 
 def decode_alone(data: bytes, *_: Any) -> tuple[np.ndarray, np.ndarray]:
     """The picture and nothing more: what a worker does while the device makes the crops."""
-    return decode_picture(data), np.zeros((21, 2))
+    return decode(data), np.zeros((21, 2))
 
 
 def difference(size: tuple[int, int], rng: np.random.Generator) -> float:

@@ -73,16 +73,19 @@ def convert_dataset(
             resume=resume,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    seconds = max(time.perf_counter() - began, 1e-9)
+    _print_account(told, target / split, time.perf_counter() - began, console)
+    return told
+
+
+def _print_account(told: Mapping[str, Any], folder: Path, seconds: float, console: Console) -> None:
     console.print(
-        f"{split}: {told['frames']} hands in {told['pictures']} pictures, {told['samples']} "
-        f"samples, {told['shards']} shards in {target / split} "
-        f"({told['pictures'] / seconds:.0f} pictures/s)"
+        f"{folder.name}: {told['frames']} hands in {told['pictures']} pictures, {told['samples']} "
+        f"samples, {told['shards']} shards in {folder} "
+        f"({told['pictures'] / max(seconds, 1e-9):.0f} pictures/s)"
     )
     console.print(_counted(told), highlight=False)
     for reason, count in told["skipped"].items():
         console.print(f"[yellow]left out:[/] {count} x {reason}", highlight=False)
-    return told
 
 
 def _hand(hand: str | None, console: Console) -> HandAsset | None:

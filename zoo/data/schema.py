@@ -248,9 +248,7 @@ def _check_layout(sample: ClipSample) -> None:
     for name, value in (("hands", hands), ("frames", frames)):
         entries = value if isinstance(value, Sequence) else ()
         if not entries or not all(isinstance(entry, Mapping) for entry in entries):
-            raise sample.bad(
-                f"{META}: {name}", "must be a list with at least one entry, all objects"
-            )
+            raise sample.bad(f"{META}: {name}", "must be a list of objects, at least one")
     if len(sample.pictures) != len(frames):
         found = f"{len(sample.pictures)} pictures for {len(frames)} frames"
         raise sample.bad("f0000", f"{found}; the pictures are members f0000.jpg, f0001.jpg, ...")

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo.data.converters.hands import View, blank, clip_of, put_box
 from zoo.data.converters.release import Release, Rows, describe, read_json, read_picture
-from zoo.data.schema import BadSample, ClipSample
+from zoo.data.schema import COLUMNS, BadSample, ClipSample
 
 RELEASE = Release(
     dataset="coco_wholebody",
@@ -83,22 +83,7 @@ def _sample(
     key = f"coco_wholebody/{split}/{image['id']:012d}/0_0"
     size = (image["width"], image["height"])
     picture = read_picture(folder / image["file_name"], width=size[0], height=size[1], key=key)
-    kept, arrays, reason = [], {}, "no hand of the picture can be used"
-    for person, side, entry in hands:
-        one = blank()
-        try:
-            _write(one, entry, side, size, key)
-        except BadSample as bad:
-            reason = bad.reason
-            continue
-        kept.append((person, side))
-        for name, array in one.items():
-            shared = name in ("K", "has_K", "cam_from_world", "has_extr") or array.ndim == 1
-            arrays[name] = (
-                array if shared or name not in arrays else np.concatenate([arrays[name], array])
-            )
-    if not kept:
-        raise BadSample(reason, key=key, field="hands")
+    kept, arrays = _hands(hands, size, key)
     meta = describe(
         RELEASE,
         split=split,
@@ -117,6 +102,29 @@ def _sample(
         hand.update(person_id=person, pair=other)
     view = View(0, arrays, picture, image["file_name"], size)
     return clip_of([view], key=key, meta=meta)
+
+
+def _hands(
+    hands: Sequence[tuple[int, str, Mapping[str, Any]]], size: tuple[int, int], key: str
+) -> tuple[list[tuple[int, str]], dict[str, np.ndarray]]:
+    """Person and side of each usable hand, and the arrays of all of them."""
+    kept, arrays, reason = [], {}, "no hand of the picture can be used"
+    for person, side, entry in hands:
+        one = blank()
+        try:
+            _write(one, entry, side, size, key)
+        except BadSample as bad:
+            reason = bad.reason
+            continue
+        kept.append((person, side))
+        for name, array in one.items():
+            of_hands = COLUMNS[name].axes[0] == "H"
+            arrays[name] = (
+                np.concatenate([arrays[name], array]) if of_hands and name in arrays else array
+            )
+    if not kept:
+        raise BadSample(reason, key=key, field="hands")
+    return kept, arrays
 
 
 def _write(
