@@ -60,18 +60,23 @@ class Family:
 # A family earlier in the table is asked first.
 FAMILIES: tuple[Family, ...] = (
     Family(
+        name="hamer",
+        title="HaMeR (Pavlakos et al., CVPR 2024)",
+        module="zoo.weights.hamer",
+        published=("mano_head.",),
+        ours=(
+            "backbone.pos_embed",
+            "backbone.last_norm.",
+            "head.camera.linear.",
+            "head.transformer.",
+        ),
+    ),
+    Family(
         name="wilor",
         title="WiLoR (Potamias et al., CVPR 2025)",
         module="zoo.weights.wilor",
         published=("refine_net.",),
         ours=("backbone.pose_emb.", "head.coarse.decpose.", "head.deconv.", "head.camera.linear."),
-    ),
-    Family(
-        name="hamer",
-        title="HaMeR (Pavlakos et al., CVPR 2024)",
-        module="zoo.weights.hamer",
-        published=("mano_head.",),
-        ours=("backbone.pos_embed", "backbone.last_norm.", "head.camera.linear."),
     ),
     Family(
         name="csvit2",
