@@ -86,6 +86,13 @@ Steps = Annotated[Optional[int], typer.Option(help="Budget; the schedule keeps i
 Seed = Annotated[Optional[int], typer.Option(help="Of weights, data order, augmentation")]  # noqa: UP045
 PrecisionOption = Annotated[Optional[Precision], typer.Option(help="Of the network")]  # noqa: UP045
 WorkDir = Annotated[Optional[Path], typer.Option(help="Default: runs/CONFIG-SIZE")]  # noqa: UP045
+BoxOption = Annotated[
+    Optional[list[str]], typer.Option(help="x0,y0,x1,y1 in pixels; once for every hand")  # noqa: UP045
+]
+FramesPerSecond = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(help="Of a folder of frames, for a model of clips; a video knows its own"),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint")]
 
 
@@ -169,19 +176,14 @@ def predict(
     config: Config,
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of a run")],
     images: Annotated[list[Path], typer.Argument(help="Pictures, folders or videos")],
-    box: Annotated[
-        Optional[list[str]], typer.Option(help="x0,y0,x1,y1 in pixels; once for every hand")  # noqa: UP045
-    ] = None,
+    box: BoxOption = None,
     side: Annotated[
         Optional[list[str]], typer.Option(help="left or right, one for all or one for each box")  # noqa: UP045
     ] = None,
     focal: Annotated[Optional[float], typer.Option(help="px; default: the diagonal")] = None,  # noqa: UP045
     out: Annotated[Path, typer.Option(help="Where the results go")] = Path("predictions"),
     every: Annotated[int, typer.Option(help="Of a video, each EVERY-th frame")] = 1,
-    fps: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(help="Of a folder of frames, for a model of clips; a video knows its own"),
-    ] = None,
+    fps: FramesPerSecond = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results")] = False,
     size: SizeOption = Size.auto,
     changes: Changes = None,
@@ -189,8 +191,7 @@ def predict(
 ) -> None:
     """Recover the hands in pictures: overlay PNG, .obj, .glb and JSON for each.
 
-    A config with a temporal part (csvit2_stage2) takes videos and folders as films: every frame is
-    refined by those before it, JSON holds the raw answer too, and each film's motion is summed up.
+    A config of clips (csvit2_stage2) also refines every frame of a film by the frames before it.
     """
     from registry.config import find
 

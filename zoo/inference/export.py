@@ -66,12 +66,18 @@ def obj_bytes(result: HandResult) -> bytes:
     return text.encode()
 
 
-def record(result: HandResult, *, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def record(
+    result: HandResult,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    raw: HandResult | None = None,
+) -> dict[str, Any]:
     """Everything known of a hand as plain numbers and strings, ready for JSON.
 
     extra: what the caller wants kept beside it (picture, config, checkpoint), under "source".
+    raw: of a film, what Stage 1 alone says of the same frame, under "raw".
     """
-    return {
+    content = {
         "schema": 1,
         "software": {"name": "hand-mesh-zoo", "version": software_version()},
         "name": result.name,
@@ -80,6 +86,15 @@ def record(result: HandResult, *, extra: Mapping[str, Any] | None = None) -> dic
         "(0, 0) is the centre of the top-left pixel; joints in OpenPose's order of 21",
         "side": result.side,
         "box": _numbers(result.box, 2),
+        **_hand(result),
+    }
+    if raw is not None:
+        content["raw"] = {"of": "Stage 1 alone, from this frame only", **_hand(raw)}
+    return content
+
+
+def _hand(result: HandResult) -> dict[str, Any]:
+    return {
         "keypoints": _numbers(result.keypoints, 3),
         "joints": _numbers(result.joints, 6),
         "mano": {
@@ -105,6 +120,7 @@ def write_hand(
     *,
     stem: str | None = None,
     extra: Mapping[str, Any] | None = None,
+    raw: HandResult | None = None,
     overwrite: bool = False,
 ) -> dict[str, Path]:
     """Paths of the .obj, .glb and .json written for one hand, by kind; each is whole or absent.
@@ -118,7 +134,7 @@ def write_hand(
     content = {
         "obj": obj_bytes(result),
         "glb": glb_bytes(result),
-        "json": _lines(record(result, extra=extra)).encode(),
+        "json": json_bytes(record(result, extra=extra, raw=raw)),
     }
     paths = {kind: Path(folder) / f"{stem}.{kind}" for kind in content}
     standing = [str(path) for path in paths.values() if path.exists()]
@@ -131,10 +147,10 @@ def write_hand(
     return paths
 
 
-def _lines(content: Mapping[str, Any]) -> str:
+def json_bytes(content: Mapping[str, Any]) -> bytes:
     """JSON with one line a key, so that 21 joints do not take 105 lines."""
     rows = (f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in content.items())
-    return "{\n " + ",\n ".join(rows) + "\n}\n"
+    return ("{\n " + ",\n ".join(rows) + "\n}\n").encode()
 
 
 def _numbers(array: np.ndarray, digits: int) -> list:

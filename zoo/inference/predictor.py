@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ from zoo.contracts import (
     NUM_BETAS,
     NUM_JOINTS,
     NUM_ROTATIONS,
+    CropView,
     Frame,
     FrameBatch,
     HandMesh,
@@ -121,21 +123,36 @@ class Predictor:
         self.batch_size = batch_size
 
     def __call__(self, frames: Sequence[Frame]) -> list[HandResult]:
+        results: list[HandResult] = []
+        with self.evaluating():
+            for start in range(0, len(frames), self.batch_size):
+                batch = frames[start : start + self.batch_size]
+                view = self.see(batch)
+                results += self.results(batch, view, self.model(view, mode="tensor"))
+        return results
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode without gradients; the model is given back as it was."""
         was_training = self.model.training
         self.model.eval()
         try:
             with torch.inference_mode():
-                return [
-                    result
-                    for start in range(0, len(frames), self.batch_size)
-                    for result in self._batch(frames[start : start + self.batch_size])
-                ]
+                yield
         finally:
             self.model.train(was_training)
 
-    def _batch(self, frames: Sequence[Frame]) -> Iterator[HandResult]:
-        view = self.preprocess(FrameBatch(frames=tuple(frames)), training=False)["inputs"]
-        prediction: Prediction = self.model(view, mode="tensor")
+    def see(self, frames: Sequence[Frame]) -> CropView:
+        """The frames' crops, as evaluation shows them to the model."""
+        return self.preprocess(FrameBatch(frames=tuple(frames)), training=False)["inputs"]
+
+    def results(
+        self, frames: Sequence[Frame], view: CropView, prediction: Prediction
+    ) -> Iterator[HandResult]:
+        """What was predicted of these crops, in the pixels and cameras of their pictures.
+
+        Raises ValueError, naming the frames, where a hand is not made of finite numbers.
+        """
         mesh = self.model.hand.place(prediction)
         _check_finite(mesh, frames)
         ways = [

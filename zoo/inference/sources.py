@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -27,8 +29,9 @@ class Picture:
     name: str  # stem for output files, unique within one run
     image: np.ndarray  # (h, w, 3) uint8 RGB, upright
     path: Path
-    frame_index: int | None = None  # of a video, else None
+    frame_index: int | None = None  # of a video or a folder that is a film, else None
     time: float | None = None  # s from the start of a video
+    film: str | None = None  # the video or folder it is a frame of, unique; None: a picture alone
 
 
 def read_picture(path: Path | str) -> np.ndarray:
@@ -72,6 +75,7 @@ def pictures(
     *,
     skipped: list[SkippedSample],
     every: int = 1,
+    films: bool = False,
 ) -> Iterator[Picture]:
     """Every picture in the named files, folders and videos, in order, under unique names.
 
@@ -79,6 +83,8 @@ def pictures(
 
     paths: picture files, video files, or folders of either (walked in depth, sorted).
     every: of a video, take each `every`-th frame.
+    films: a folder's own pictures are the frames of one film, 2 before 10, folder after folder;
+        else they are single pictures in order of their paths.
 
     Raises:
         UnreadablePicture: when a named path does not exist, before any picture is read.
@@ -90,50 +96,92 @@ def pictures(
     for path in paths:
         if not path.exists():
             raise UnreadablePicture(f"{path} does not exist; name a picture, video or folder.")
-    return _walk(paths, skipped, every)
+    return _walk(paths, skipped, every, films)
 
 
-def _walk(paths: list[Path], skipped: list[SkippedSample], every: int) -> Iterator[Picture]:
-    taken: dict[str, int] = {}
-    for path, root in _files(paths):
+def folder_of_frames(paths: Iterable[Path | str]) -> Path | None:
+    """The first folder at or under these paths whose own pictures make a film, if there is one."""
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    return next((film for path, _, film in _files(folders, films=True) if film != path), None)
+
+
+def _walk(
+    paths: list[Path], skipped: list[SkippedSample], every: int, films: bool
+) -> Iterator[Picture]:
+    taken, taken_by_films = {}, {}
+    names: dict[Path | None, str] = {}
+    counts: Counter[Path | None] = Counter()
+    for path, root, film in _files(paths, films=films):
         found = 0
+        if film is not None and film not in names:
+            names[film] = _unique(_film_name(film, root), taken_by_films)
         try:
             for picture in _from_file(path, root, every):
                 found += 1
-                yield _renamed(picture, taken)
+                index = picture.frame_index
+                if film is not None and index is None:
+                    index = counts[film]
+                name = _unique(picture.name, taken)
+                yield replace(picture, name=name, frame_index=index, film=names.get(film))
         except UnreadablePicture as error:
             reason = str(error) if not found else f"{error} {found} frame(s) before it were used."
             skipped.append(SkippedSample(key=path.name, shard=str(path.parent), reason=reason))
+        counts[film] += 1  # a damaged frame leaves a gap: the next one is as late as it was
 
 
-def _files(paths: list[Path]) -> Iterator[tuple[Path, Path]]:
-    """Files to open, each with the folder its name is told from."""
+def _files(paths: list[Path], *, films: bool) -> Iterator[tuple[Path, Path, Path | None]]:
+    """Files to open, each with the folder its name is told from, and the film it belongs to."""
     for path in paths:
         if not path.is_dir():
-            yield path, path.parent
+            yield path, path.parent, path if films and _is_video(path) else None
             continue
         known = PICTURE_ENDINGS | VIDEO_ENDINGS
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and file.suffix.lower() in known and not file.name.startswith("."):
-                yield file, path
+        files = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.is_file() and file.suffix.lower() in known and not file.name.startswith(".")
+        ]
+        if not films:
+            yield from ((file, path, None) for file in files)
+            continue
+        film_of = {file: file if _is_video(file) else file.parent for file in files}
+        # All of one film before the next, whatever else lies in its folder.
+        for file in sorted(files, key=lambda file: (_by_number(film_of[file]), _by_number(file))):
+            yield file, path, film_of[file]
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_ENDINGS
+
+
+def _by_number(path: Path) -> list[list[str | int]]:
+    """A key that sorts frame2 before frame10."""
+    parts = [re.split(r"(\d+)", part) for part in path.parts]
+    return [[int(s) if i % 2 else s for i, s in enumerate(part)] for part in parts]
+
+
+def _film_name(film: Path, root: Path) -> str:
+    inside = film.relative_to(root)
+    inside = inside if film.is_dir() else inside.with_suffix("")
+    return "_".join(inside.parts) or film.resolve().name
 
 
 def _from_file(path: Path, root: Path, every: int) -> Iterator[Picture]:
     name = "_".join(path.relative_to(root).with_suffix("").parts)
-    if path.suffix.lower() in VIDEO_ENDINGS:
+    if _is_video(path):
         yield from _video_frames(path, name, every)
     else:
         yield Picture(name=name, image=read_picture(path), path=path)
 
 
-def _renamed(picture: Picture, taken: dict[str, int]) -> Picture:
-    """The picture under a name no earlier one has: a.jpg and a.png become a and a_2."""
-    name = picture.name
+def _unique(wanted: str, taken: dict[str, int]) -> str:
+    """A name no earlier one has: a.jpg and a.png become a and a_2."""
+    name = wanted
     while name in taken:
-        taken[picture.name] += 1
-        name = f"{picture.name}_{taken[picture.name]}"
+        taken[wanted] += 1
+        name = f"{wanted}_{taken[wanted]}"
     taken[name] = 1
-    return Picture(name, picture.image, picture.path, picture.frame_index, picture.time)
+    return name
 
 
 def _video_frames(path: Path, name: str, every: int) -> Iterator[Picture]:

@@ -35,7 +35,7 @@ def motion_errors(
     """
     rows = consecutive(keys)
     keep = (valid[rows] > 0).all((1, 2))
-    said, true = (_second_difference(x[rows[keep]]) for x in (joints, target))
+    said, true = (second_differences(x[rows[keep]]) for x in (joints, target))
     return MotionErrors(
         acceleration=np.linalg.norm(said - true, axis=-1).mean(-1),
         jitter=(np.linalg.norm(said, axis=-1) - np.linalg.norm(true, axis=-1)).mean(-1),
@@ -56,7 +56,7 @@ def consecutive(keys: Sequence[str], count: int = 3) -> np.ndarray:
     return np.array(runs, np.int64).reshape(-1, count)
 
 
-def _second_difference(joints: np.ndarray) -> np.ndarray:
+def second_differences(joints: np.ndarray) -> np.ndarray:
     """(M, 20, 3) mm: of (M, 3, 21, 3) joints in m, the wrist subtracted and left out."""
     hand = 1000 * (joints[:, :, 1:] - joints[:, :, :1])
     return hand[:, 0] - 2 * hand[:, 1] + hand[:, 2]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.inference.sources import UnreadablePicture, pictures, read_picture
+from zoo.inference.sources import UnreadablePicture, folder_of_frames, pictures, read_picture
 
 RNG = np.random.default_rng(0)
 
@@ -111,3 +111,47 @@ def test_a_file_that_only_claims_to_be_a_video_is_skipped_with_a_reason(tmp_path
 def test_a_step_below_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="every is 0"):
         pictures([tmp_path], skipped=[], every=0)
+
+
+def test_a_folder_taken_as_a_film_comes_in_the_order_of_its_numbers_film_after_film(tmp_path):
+    root = tmp_path / "walk"
+    for name in ("10.png", "2.png", "a/1.png", "b.png"):
+        save(root / name)
+    save_video(root / "3.avi", frames=2)
+    found = list(pictures([root], skipped=[], films=True))
+    assert [(picture.film, picture.name, picture.frame_index) for picture in found] == [
+        ("walk", "2", 0),
+        ("walk", "10", 1),
+        ("walk", "b", 2),
+        ("3", "3_000000", 0),
+        ("3", "3_000001", 1),
+        ("a", "a_1", 0),
+    ]
+
+
+def test_a_damaged_frame_leaves_its_place_in_the_film_empty(tmp_path):
+    for number in (1, 2, 3):
+        save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_text("no picture")
+    found = list(pictures([tmp_path], skipped=[], films=True))
+    assert [picture.frame_index for picture in found] == [0, 2]
+
+
+def test_films_of_one_name_are_told_apart_and_single_pictures_are_no_film(tmp_path):
+    save(tmp_path / "one" / "walk" / "1.png")
+    save(tmp_path / "two" / "walk" / "1.png")
+    save(tmp_path / "walk.png")
+    paths = [tmp_path / "one" / "walk", tmp_path / "two" / "walk", tmp_path / "walk.png"]
+    films = [picture.film for picture in pictures(paths, skipped=[], films=True)]
+    assert films == ["walk", "walk_2", None]
+    assert {picture.film for picture in pictures(paths, skipped=[])} == {None}
+
+
+def test_the_folder_that_needs_a_frame_rate_is_found(tmp_path):
+    save_video(tmp_path / "wave.avi")
+    save(tmp_path / "beside.png")
+    (tmp_path / "films").mkdir()
+    (tmp_path / "wave.avi").rename(tmp_path / "films" / "wave.avi")
+    assert folder_of_frames([tmp_path / "films", tmp_path / "beside.png"]) is None
+    save(tmp_path / "films" / "deep" / "1.png")
+    assert folder_of_frames([tmp_path / "films"]) == tmp_path / "films" / "deep"
