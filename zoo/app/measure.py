@@ -14,7 +14,7 @@ from registry.config import load
 from registry.layout import at
 from registry.plugins import load_plugin
 from zoo.app.assemble import build_model
-from zoo.app.evaluate import evaluate, load_weights
+from zoo.app.evaluate import Evaluation, evaluate, load_weights
 from zoo.app.protocol import report_protocol
 from zoo.app.results import commit, machine, metrics_table, write_json
 from zoo.app.shards import find_shards
@@ -44,10 +44,7 @@ def measure_checkpoint(
         takes; order: HO-3D's evaluation.txt.
     data: shards to measure on; None takes the validation data the config names or renders.
     """
-    if protocol is not None:
-        find_protocol(protocol)  # a misspelt name is told before anything is measured
-    elif submission is not None:
-        raise ValueError("--submission needs --protocol freihand or ho3d, whose file it is.")
+    _check_protocol(protocol, submission)
     for plugin in plugins:
         load_plugin(plugin)
     config = load(config_name, changes, size=size_of_run(config_name, checkpoint, size))
@@ -62,23 +59,33 @@ def measure_checkpoint(
         console.print(
             f"[yellow]Left out[/] {entry['count']} samples: {reason} ({entry['example']})"
         )
-    official: dict[str, float] = {}
+    official: dict[str, Any] = {}
     if protocol is not None:
-        official = report_protocol(
+        official = {"protocol": {"name": protocol, **find_protocol(protocol).table()}}
+        official["protocol"]["scores"] = report_protocol(
             protocol, evaluation, config, console, submission=submission, order=order
         )
     if json_file is not None:
-        numbers = {
-            "metrics": evaluation.metrics,
-            "intervals": evaluation.intervals,
-            "baseline": evaluation.baseline,
-            "skipped": {"val": evaluation.skipped},
-        }
-        if protocol is not None:
-            said = {"name": protocol, **find_protocol(protocol).table()}
-            numbers["protocol"] = {**said, "scores": official}
-        write_json(json_file, {**_facts(config, checkpoint, step, val), **numbers})
+        facts = _facts(config, checkpoint, step, val)
+        write_json(json_file, {**facts, **_numbers(evaluation), **official})
     return evaluation.metrics
+
+
+def _check_protocol(protocol: str | None, submission: Path | None) -> None:
+    """A misspelt name is told before anything is measured."""
+    if protocol is not None:
+        find_protocol(protocol)
+    elif submission is not None:
+        raise ValueError("--submission needs --protocol freihand or ho3d, whose file it is.")
+
+
+def _numbers(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "metrics": evaluation.metrics,
+        "intervals": evaluation.intervals,
+        "baseline": evaluation.baseline,
+        "skipped": {"val": evaluation.skipped},
+    }
 
 
 def _measured_on(
