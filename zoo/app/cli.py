@@ -16,6 +16,7 @@ from zoo.app.cli_check import add_check_commands
 from zoo.app.cli_data import data_app
 from zoo.app.cli_diagnose import add_diagnose_commands
 from zoo.app.cli_diff import add_diff_commands
+from zoo.app.cli_export import add_export_commands
 from zoo.app.cli_info import add_info_commands
 from zoo.app.cli_ladder import add_ladder_commands
 from zoo.app.cli_scaffold import add_new_commands
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 add_info_commands(app)
 add_weights_commands(app)
+add_export_commands(app)
 add_diff_commands(app)
 add_new_commands(app)
 add_check_commands(app)

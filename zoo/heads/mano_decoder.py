@@ -127,7 +127,7 @@ class ManoDecoder(nn.Module):
             values, the start first.
         """
         start = torch.cat((self.init_hand_pose, self.init_betas, self.init_cam), dim=-1)
-        estimates, earlier = [start.expand(len(tokens), -1)], []
+        estimates, earlier = [start.expand(tokens.shape[0], -1)], []
         context = self.transformer.prepare(tokens)
         for _ in range(self.steps - 1):
             token = self._decode(estimates[-1], context)
@@ -157,7 +157,7 @@ class ManoDecoder(nn.Module):
         self.transformer.set_dropout(p)
 
     def _decode(self, estimate: Tensor, context: list[KeysValues]) -> Tensor:
-        query = estimate.new_zeros(len(estimate), 1) if self.constant_query else estimate
+        query = estimate.new_zeros(estimate.shape[0], 1) if self.constant_query else estimate
         return self.transformer.attend(query[:, None], context)[:, 0].float()
 
     def _answer(self, token: Tensor, estimate: Tensor, view: CropView) -> tuple[Tensor, Prediction]:

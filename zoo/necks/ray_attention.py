@@ -72,7 +72,7 @@ class RayAttention(nn.Module):
         as fractions of its width and height; fp32.
         """
         ray, place = ray_grid(view, self.num_samples)
-        return torch.cat((ray, place.expand(len(ray), -1, -1)), dim=-1) if self.uv else ray
+        return torch.cat((ray, place.expand(ray.shape[0], -1, -1)), dim=-1) if self.uv else ray
 
     def set_dropout(self, p: float) -> None:
         """The decoder's dropout probability from now on."""

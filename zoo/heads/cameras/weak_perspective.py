@@ -68,7 +68,7 @@ class WeakPerspectiveCamera(nn.Module):
         intrinsics = values.new_tensor(
             ((self.focal, 0.0, width / 2), (0.0, self.focal, height / 2), (0.0, 0.0, 1.0))
         )
-        intrinsics = intrinsics.expand(len(values), -1, -1)
+        intrinsics = intrinsics.expand(values.shape[0], -1, -1)
         position = torch.cat((shift, depth), dim=-1)
         if not self.virtual:
             position = seen_alike(position, intrinsics, view.intrinsics)
