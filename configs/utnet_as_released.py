@@ -10,7 +10,17 @@ with read_base():
 
 model.hand.update(tips="manopth")
 model.backbone.update(grid="as_released", mean_root="as_released")
-model.head.update(sampling="as_released", rotations="as_released", mean_root="as_released")
-model.head.camera.update(projection="as_released", width="as_released")
-model.losses.reprojection.update(order="as_released")
-model.losses.joints.update(order="as_released", unit="mm")
+model.head.update(
+    sampling="as_released",
+    rotations="as_released",
+    mean_root="as_released",
+    camera=dict(type="utnet", projection="as_released", width="as_released"),
+)
+model.losses.update(
+    reprojection=dict(
+        type="ordered_reprojection", order="as_released", reduction="sum", weight=0.01
+    ),
+    joints=dict(
+        type="ordered_joints", order="as_released", unit="mm", reduction="sum", weight=0.05
+    ),
+)
