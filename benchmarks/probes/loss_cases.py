@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ def varied(prediction: Prediction, mesh: HandMesh) -> tuple[Prediction, HandMesh
     return moved, HandMesh(*points, mesh.keypoints + 10 * draw(count, 1, 2))
 
 
-class EveryLoss(Protocol):
+class EveryLoss:
     """A law tested on every loss term by itself."""
 
     id: ClassVar[str]
@@ -114,7 +114,7 @@ class EveryLoss(Protocol):
 
     def judge(self, case: Case) -> tuple[Mapping[str, float], list[Finding]]:
         """The numbers of one term, and what is wrong with them."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say how it judges a term")
 
     def finding(
         self, case: Case, kind: str, message: str, *, severity: str = "error", **evidence: float

@@ -78,8 +78,9 @@ def test_there_is_no_third_outcome():
     def breaks(config: dict) -> Outcome:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    with pytest.raises(NeitherTrainsNorRefused, match=r"backbone=.*camera=.*mat1 and mat2"):
+    with pytest.raises(NeitherTrainsNorRefused, match="mat1 and mat2") as caught:
         run(factors(), attempt=breaks)
+    assert all(f"{slot}=" in str(caught.value) for slot in ("backbone", "head", "camera"))
 
 
 def test_a_parameter_no_gradient_reaches_is_found():

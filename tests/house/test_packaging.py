@@ -17,7 +17,7 @@ PACKAGES = ("zoo", "registry", "configs", "benchmarks")
 MACHINE_PATH = re.compile(r"(?<![\w.~$}/])/(?:work|root|home|Users|mnt)/[\w.]")
 INDEX = re.compile(r"(?:extra-)?index-url|find-links|trusted-host|/simple/?(?=[\s\"'])")
 HOST = re.compile(r"https?://(?:[^/\s@]+@)?([\w.-]+)")
-PUBLIC = re.compile(r"\.(com|org|net|io|edu|ai|dev|de|ch|cn|fr|uk|jp|at|sh|tech|cool)$")
+PUBLIC = re.compile(r"\.(com|co|org|net|io|edu|ai|dev|de|ch|cn|fr|uk|jp|at|sh|tech|cool)$")
 LOCKS = {"uv.lock", "poetry.lock", "Pipfile.lock", "pip.conf"}
 
 

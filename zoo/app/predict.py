@@ -54,6 +54,7 @@ def predict_hands(request: PredictRequest, console: Console) -> int:
     Raises ValueError for boxes, sides or paths that cannot be meant, before any model is built.
     """
     hands = asked_hands(request)
+    pictures(request.images, skipped=[], every=request.every)  # a missing one is said first
     for plugin in request.plugins:
         load_plugin(plugin)
     size = size_of_run(request.config, request.checkpoint, request.size)
