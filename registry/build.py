@@ -18,7 +18,6 @@ from registry.fit import (
     IncompatibleParts,
     check_camera_is_taught,
     check_crop_fits_backbone,
-    check_head_reads_levels,
     check_hooks_fit_head,
     check_losses_fit_head,
     check_neck_keeps_width,
@@ -98,7 +97,6 @@ def build_model_parts(config: Mapping[str, Any]) -> ModelParts:
     width = query_width(config, backbone.token_dim)
     camera = _single(config, "model.head.camera", {**facts, "query_dim": width, "dim": width})
     head = _single(config, "model.head", facts, camera=camera)
-    check_head_reads_levels(backbone, neck, head)
     facts["query_dim"] = head.query_dim
     temporal = _single(config, "model.temporal", facts)
     check_query_width(config, width, head, temporal)

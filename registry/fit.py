@@ -54,19 +54,6 @@ def check_neck_keeps_width(backbone: Backbone, neck: Neck | None) -> None:
         )
 
 
-def check_head_reads_levels(backbone: Backbone, neck: Neck | None, head: Head) -> None:
-    """A head that lays the tokens out as one map is given one layer of the backbone."""
-    levels = getattr(backbone, "num_levels", 1)
-    fused = hasattr(neck, "num_levels")
-    if levels > 1 and not fused and getattr(head, "reads_one_map", False):
-        raise IncompatibleParts(
-            f"model.head ({type(head).__name__}) reads one map of patches, but model.backbone "
-            f"({type(backbone).__name__}) hands over {levels} layers, one after the other. Fuse "
-            "them with model.neck=layer_fusion, or take one: --set model.backbone.levels=None",
-            between=("model.head", "model.backbone"),
-        )
-
-
 def check_query_width(
     config: Mapping[str, Any], told: int, head: Head, temporal: Temporal | None
 ) -> None:

@@ -29,6 +29,7 @@ class CropView(Record):
     hand_box: Tensor  # (B, 4) px, x0 y0 x1 y1 in the crop
     frame_from_crop: Tensor  # (B, 3, 3) crop px -> px of the original picture, for drawing
     is_left: Tensor  # (B,) bool, true where the picture was mirrored to show a right hand
+    depth: Tensor | None = None  # (B, H, W) m along the axis, 0 where unknown; None: no hand has it
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -88,6 +89,7 @@ class Frame:
     label: HandTarget  # the same fields without B, in this picture's pixels and camera
     key: str
     source: str  # dataset name: "synthetic", "freihand", "ho3d", ...
+    depth: Tensor | None = None  # (h, w) float32 m along the axis, 0 where the sensor is blind
 
 
 @dataclass(frozen=True)

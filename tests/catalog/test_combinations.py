@@ -32,7 +32,6 @@ def result() -> Result:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.slow  # fails: layer_fusion beside graph_refiner is never tried
 def test_every_pair_and_every_head_camera_and_loss_trains_or_is_refused(result):
     groups = [*itertools.combinations(result.factors, 2), TRIPLE]
     count = 0

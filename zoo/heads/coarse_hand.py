@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from os import PathLike
 
@@ -47,6 +48,7 @@ class CoarseHand(nn.Module):
         super().__init__()
         width = REPRESENTATIONS[representation].width
         self.num_prefix_tokens, self.token_grid = num_prefix_tokens, tuple(token_grid)
+        self.num_tokens = num_prefix_tokens + math.prod(token_grid)
         self.widths = (NUM_ROTATIONS * width, NUM_BETAS, 3)
         self.decpose = nn.Linear(token_dim, width)
         self.decshape, self.deccam = nn.Linear(token_dim, NUM_BETAS), nn.Linear(token_dim, 3)
@@ -62,12 +64,13 @@ class CoarseHand(nn.Module):
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The hand's numbers and what is left to look at.
 
-        tokens: (B, N, token_dim).
+        tokens: (B, N, token_dim); of several layers one after the other, the last is the map.
         returns: numbers (B, 16 * width + 10 + 3) rotations, betas, s, tx, ty; features
             (B, token_dim, rows, columns).
         """
-        patches = tokens[:, self.num_prefix_tokens :]
-        hand = tokens[:, : self.num_prefix_tokens]
+        last = tokens[:, -self.num_tokens :]
+        patches = last[:, self.num_prefix_tokens :]
+        hand = last[:, : self.num_prefix_tokens]
         if self.looks is not None:
             queries = tokens.new_zeros(len(tokens), NUM_HAND_TOKENS, tokens.shape[-1])
             hand = self.looks.attend(queries, self.looks.prepare(tokens))

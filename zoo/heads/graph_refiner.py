@@ -52,7 +52,6 @@ class GraphRefiner(nn.Module):
     readout_gain: Xavier gain of the coarse read-outs.
     """
 
-    reads_one_map: ClassVar[bool] = True  # one layer of the backbone, as a grid
     tiny: ClassVar[dict[str, Any]] = {"channels": 96, "hidden_dim": 128, "query_dim": 128}
 
     def __init__(

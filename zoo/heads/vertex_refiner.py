@@ -48,7 +48,6 @@ class VertexRefiner(nn.Module):
     The camera is any read-out; one of weak perspective starts from the coarse hand's.
     """
 
-    reads_one_map: ClassVar[bool] = True  # one layer of the backbone, as a grid
     tiny: ClassVar[dict[str, Any]] = {"query_dim": 224}
 
     def __init__(

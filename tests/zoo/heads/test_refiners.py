@@ -95,6 +95,18 @@ def test_a_backbone_without_hand_tokens_gets_them_from_a_decoder_layer(head):
     assert numbers[0].ne(numbers[1]).any()
 
 
+def test_of_several_layers_the_last_is_the_map():
+    config = load("hamer", size="tiny")
+    config["model"]["losses"] = {}
+    config["model"]["head"] = {"type": "graph_refiner", "camera": {"type": "weak_perspective"}}
+    config["model"]["head"]["channels"] = 8
+    coarse = build_model_parts(config).head.coarse
+    levels = torch.randn(2, 3, 48, 192, generator=torch.Generator().manual_seed(0))
+    _, features = coarse(levels.flatten(1, 2))
+    _, alone = coarse(levels[:, -1])
+    torch.testing.assert_close(features, alone)
+
+
 def test_a_vertex_hears_its_neighbours_and_not_itself():
     faces = torch.tensor([[0, 1, 2], [1, 2, 3]])
     for self_loops in (False, True):
