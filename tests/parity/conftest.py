@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,9 +150,31 @@ def hamer(tmp_path_factory) -> HamerCase:
 @pytest.fixture(scope="session")
 def csvit2_losses() -> Callable[..., object]:
     """`csvit2_losses(file, detach_wrist=False)`: recorded losses of CS-ViT2, see tests/support."""
-    path = Path(__file__).parents[1] / "support" / "csvit2_losses.py"
-    spec = importlib.util.spec_from_file_location("csvit2_losses_support", path)
-    support = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = support  # its dataclass looks itself up there
-    spec.loader.exec_module(support)
+    support = _support("csvit2_losses")
     return lambda file, **hand: support.Recorded(file, support.recorded_hand(**hand))
+
+
+@pytest.fixture(scope="session")
+def csvit2_hand(tmp_path_factory) -> dict[str, str]:
+    """The `--set` lines of the recordings' hand and of its joints, read from the surface."""
+    folder = tmp_path_factory.mktemp("csvit2_hand")
+    asset, regressor = _support("csvit2_losses").recorded_asset()
+    save(asset, folder / "hand.npz")
+    np.save(folder / "regressor.npy", regressor)
+    files = {"asset": "hand.npz", "joint_regressor": "regressor.npy"}
+    return {f"model.hand.{name}": str(folder / file) for name, file in files.items()}
+
+
+@pytest.fixture(scope="session")
+def csvit2_network() -> ModuleType:
+    """Recorded networks of CS-ViT2, `model_of(version, ...)` and `view()`, see tests/support."""
+    return _support("csvit2_network")
+
+
+def _support(name: str) -> ModuleType:
+    path = Path(__file__).parents[1] / "support" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_support", path)
+    support = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = support  # its dataclasses look themselves up there
+    spec.loader.exec_module(support)
+    return support

@@ -18,11 +18,16 @@ from zoo.mano.topology import hand_scale
 ORACLES = Path(__file__).parents[1] / "oracles"
 
 
-def recorded_hand(*, detach_wrist: bool = False) -> ManoLayer:
-    """The licence-free hand of the recordings, its 21 joints read from the posed surface."""
+def recorded_asset() -> tuple[HandAsset, np.ndarray]:
+    """The licence-free hand of the recordings, and (21, 778) its joints in the posed surface."""
     arrays = dict(np.load(ORACLES / "csvit2_hand.npz"))
     regressor = arrays.pop("regressor21")
-    asset = HandAsset(name="recorded", hands_components=np.eye(45), **arrays)
+    return HandAsset(name="recorded", hands_components=np.eye(45), **arrays), regressor
+
+
+def recorded_hand(*, detach_wrist: bool = False) -> ManoLayer:
+    """The recordings' hand as a layer."""
+    asset, regressor = recorded_asset()
     return ManoLayer(asset=asset, joint_regressor=regressor, detach_wrist=detach_wrist)
 
 

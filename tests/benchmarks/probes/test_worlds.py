@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -19,6 +20,16 @@ def test_another_rank_is_another_rank_and_then_no_longer():
         with pytest.raises(Unrunnable, match="process group"), as_rank(0):
             pass
     assert get_rank() == 0
+    assert not dist.is_initialized()
+
+
+def test_a_rank_leaves_no_trace_even_where_what_ran_as_it_failed():
+    hook, variables = sys.excepthook, dict(os.environ)
+    with pytest.raises(ZeroDivisionError), as_rank(1):
+        assert sys.excepthook is not hook
+        raise ZeroDivisionError
+    assert sys.excepthook is hook
+    assert dict(os.environ) == variables
     assert not dist.is_initialized()
 
 
