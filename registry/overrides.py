@@ -6,8 +6,18 @@ import ast
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from registry.catalog import SLOTS
 from registry.difference import ABSENT, Change, apply, join_path, split_path
-from registry.layout import FREE_NAMES, NAMED_PARTS, SECTION_KEYS, Place, at, parts
+from registry.layout import (
+    FREE_NAMES,
+    NAMED_PARTS,
+    SECTION_KEYS,
+    SINGLE_PARTS,
+    Place,
+    at,
+    parts,
+    slot_of,
+)
 from registry.signature import constructor
 from registry.slot import UnknownComponent, nearest
 
@@ -21,17 +31,35 @@ class UnknownPath(ValueError):
 def set_values(config: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any]:
     """A copy of the config with every "a.b.c=value" made, in order.
 
-    A value is a Python literal (also true, false, null), or else the text itself. Raises
-    UnknownPath with the nearest key for a path that does not exist, and ValueError for a value
-    of another kind than the one it replaces.
+    A value is a Python literal (also true, false, null), or else the text itself; where a part
+    stands, a bare name is the part of that name (model.head=graph_refiner). Raises UnknownPath with
+    the nearest key for a path that does not exist, and ValueError for a value of another kind than
+    the one it replaces.
     """
     result = dict(config)
     for text in texts:
         path, sign, value = text.partition("=")
         if not sign:
             raise ValueError(f"--set {text}: write it as path=value, e.g. model.head.steps=3.")
-        result = set_value(result, path.strip(), parse_value(value.strip()))
+        path, value = path.strip(), parse_value(value.strip())
+        result = set_value(result, path, _part(result, path, value))
     return result
+
+
+def _part(config: Mapping[str, Any], path: str, value: Any) -> Any:
+    """A bare name where a part stands as that part; parts inside the old one stay, if it has room.
+
+    So `model.head=graph_refiner` keeps model.head.camera, a part with a choice of its own.
+    """
+    if not isinstance(value, str) or (
+        path not in SINGLE_PARTS and path.rpartition(".")[0] not in NAMED_PARTS
+    ):
+        return value
+    slot = SLOTS[slot_of(path)]
+    room = _arguments(Place(path, slot, {"type": value}))
+    inner = {name.rpartition(".")[2]: name for name in SINGLE_PARTS if name.startswith(f"{path}.")}
+    kept = {key: at(config, name, ABSENT) for key, name in inner.items() if key in room}
+    return {"type": value} | {key: spec for key, spec in kept.items() if spec is not ABSENT}
 
 
 def parse_value(text: str) -> Any:

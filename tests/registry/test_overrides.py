@@ -6,6 +6,8 @@ import copy
 
 import pytest
 
+from registry.check import problems
+from registry.config import load
 from registry.overrides import UnknownPath, parse_value, set_values, shrink
 
 
@@ -106,3 +108,18 @@ def test_a_size_leaves_alone_what_the_config_switched_off(config):
     config["custom_hooks"] = {"dropout": {"start_step": 9}}
     small = shrink(config, {"tiny": {"custom_hooks.dropout.start_step": 5}}, "tiny")
     assert small["custom_hooks"] == {"dropout": {"start_step": 5}}
+
+
+def test_a_bare_name_where_a_part_stands_is_the_part_of_that_name():
+    config = load("hamer")
+    camera = config["model"]["head"]["camera"]
+    changed = set_values(config, ["model.head=graph_refiner", "model.neck=ray_attention"])["model"]
+    assert changed["head"] == {"type": "graph_refiner", "camera": camera}
+    assert changed["neck"] == {"type": "ray_attention"}
+    lost = set_values(config, ["model.losses.joints=vertices"])["model"]["losses"]["joints"]
+    assert lost == {"type": "vertices"}
+
+
+def test_a_misspelt_bare_name_is_answered_with_the_nearest_part():
+    changed = set_values(load("hamer"), ["model.head=graph_refner"])
+    assert any("graph_refiner" in sentence for sentence in problems(changed))
