@@ -177,6 +177,7 @@ def _start(
                 env=environment,
                 pass_fds=(lock,),
                 preexec_fn=_end_with_parent,
+                start_new_session=True,  # what kills the ladder's group lets this one save
             )
     finally:
         os.close(lock)

@@ -66,7 +66,10 @@ class LadderRequest:
 
     @property
     def threads(self) -> int:
-        """CPU threads of one training, so that all at once fill the machine and no more."""
+        """CPU threads of one training: OMP_NUM_THREADS, or what fills the machine and no more."""
+        said = os.environ.get("OMP_NUM_THREADS", "")
+        if said.isdigit() and int(said):
+            return int(said)
         return max(1, len(os.sched_getaffinity(0)) // self.jobs)
 
     def settings(self, size: str) -> Settings:
