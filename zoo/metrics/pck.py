@@ -65,9 +65,14 @@ def pck_curve(errors: Tensor, valid: Tensor, thresholds: Tensor) -> Tensor:
     errors: (N, J). valid: (N, J), valid where positive. thresholds: (T,) in the errors' unit.
     returns: (T,).
     """
+    return pck_by_joint(errors, valid, thresholds).nanmean(0)
+
+
+def pck_by_joint(errors: Tensor, valid: Tensor, thresholds: Tensor) -> Tensor:
+    """(J, T): each joint's share of close labels over thresholds, NaN where none is labelled."""
     chosen = (valid > 0)[..., None]
     close = (errors[..., None] <= thresholds) & chosen
-    return (close.double().sum(0) / chosen.double().sum(0)).nanmean(0)
+    return close.double().sum(0) / chosen.double().sum(0)
 
 
 def area_under(curve: Tensor, thresholds: Tensor) -> Tensor:

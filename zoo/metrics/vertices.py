@@ -81,10 +81,29 @@ def f_score(predicted: Tensor, labelled: Tensor, threshold: float) -> Tensor:
 
     predicted: (N, 3). labelled: (M, 3). threshold: in their unit. returns: () in [0, 1].
     """
+    precision, recall = close_shares(*nearest(predicted, labelled), threshold)
+    return harmonic_mean(precision, recall)
+
+
+def nearest(predicted: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    """How far each point is from the nearest one of the other set.
+
+    predicted: (N, 3). labelled: (M, 3). returns: (N,) of the predicted, (M,) of the labelled.
+    """
     # the exact distance: the matrix-product shortcut is off by 0.1 mm in float32
     distances = torch.cdist(predicted, labelled, compute_mode="donot_use_mm_for_euclid_dist")
-    precision = (distances.amin(1) < threshold).double().mean()
-    recall = (distances.amin(0) < threshold).double().mean()
+    return distances.amin(1), distances.amin(0)
+
+
+def close_shares(
+    of_predicted: Tensor, of_labelled: Tensor, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """Precision and recall, () each: the shares of what `nearest` says below a threshold."""
+    return (of_predicted < threshold).double().mean(), (of_labelled < threshold).double().mean()
+
+
+def harmonic_mean(precision: Tensor, recall: Tensor) -> Tensor:
+    """The F-score of two shares, 0 where both are."""
     total = precision + recall
     return torch.where(total > 0, 2 * precision * recall / total, torch.zeros_like(total))
 

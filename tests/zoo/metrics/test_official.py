@@ -60,7 +60,29 @@ def test_a_joint_counts_only_with_its_wrist():
     torch.testing.assert_close(errors[:21], both[:21])
 
 
-def test_another_mesh_is_refused():
-    label = points(0, 2, 21)
-    with pytest.raises(ValueError, match="778 vertices"):
-        official.freihand(label, points(1, 2, 40), label, points(1, 2, 50))
+def test_another_mesh_gets_the_scripts_numbers_for_none_and_scores_by_its_joints():
+    label, said, surface = points(0, 2, 21), points(1, 2, 21), points(2, 2, 50)
+    scores = official.freihand(said, points(3, 2, 40), label, surface)
+    assert (scores["mesh_mean3d_cm"], scores["mesh_al_auc3d"]) == (-100, -1)
+    assert 0 <= scores["f_al_score_15"] <= 1
+    assert scores["xyz_mean3d_cm"] > 0
+
+
+def test_a_surface_moved_with_its_joints_keeps_its_shape_and_shrinks_as_the_script_does():
+    label, said, surface = points(0, 2, 21), points(1, 2, 21), points(2, 2, 50)
+    moved = official.moved_with_joints(surface, said, label)
+    found = official.Similarity.between(said, label)
+    shrunk = torch.pdist(moved[0])[0] / torch.pdist(surface[0])[0]
+    assert float(shrunk) == pytest.approx(float((found.share * found.label_size)[0, 0, 0]))
+    whole = official.procrustes_with_reflection(said, label)
+    middle = said.mean(1, keepdim=True)
+    turned = (said - middle) @ found.rotation.mT * found.share * found.label_size / found.size
+    torch.testing.assert_close(whole, turned + found.label_center)
+
+
+def test_hands_are_told_rightly_only_when_both_are():
+    told = torch.tensor([[0.9, 0.1], [0.9, 0.9], [0.2, 0.8], [0.9, 0.9]])
+    label = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    assert float(official.handedness(told, label, torch.tensor([1, 1, 1, 0]))) == pytest.approx(
+        2 / 3
+    )
