@@ -101,12 +101,16 @@ class Recorded:
     def mean_pose(self) -> Tensor:
         return torch.cat((torch.zeros(3), self.hand.hands_mean)).view(16, 3)
 
-    def numbers(self, term: nn.Module, name: str, frame: int | None = None) -> nn.Module:
+    def numbers(
+        self, term: nn.Module, name: str, frame: int | None = None, *, absolute: bool = False
+    ) -> nn.Module:
         """The term with the recorded label numbers, some of which are longer than half a turn.
 
         Here labels are matrices, whose rotation vector never is.
+        absolute: for a head whose numbers hold the mean pose.
         """
         label = self.flat(name, frame).unflatten(-1, (16, 3))
+        label = label + self.mean_pose if absolute else label
         part = getattr(term, "part", "all")
         chosen = {"all": slice(None), "global": slice(1), "hand": slice(1, None)}[part]
         term.representation = term.representation._replace(from_rotmat=lambda _: label[:, chosen])
