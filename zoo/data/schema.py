@@ -17,11 +17,10 @@ from scipy.spatial.transform import Rotation
 
 from zoo.contracts import Frame, HandTarget
 from zoo.data.pictures import SUFFIXES, decode_picture
+from zoo.geometry.camera import assumed_intrinsics
 
 SCHEMA = "handclip-1"
 META, ARRAYS = "meta.json", "ann.st"
-# HaMeR's guess where no camera was measured: 5000 px for a picture of 256.
-ASSUMED_FOCAL = 5000 / 256
 
 
 class BadSample(ValueError):
@@ -219,9 +218,7 @@ def _intrinsics(
 ) -> np.ndarray:
     if arrays["has_K"][frame]:
         return arrays["K"][frame].copy()
-    focal = ASSUMED_FOCAL * max(width, height)
-    rows = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]
-    return np.array(rows, np.float32)
+    return assumed_intrinsics(torch.tensor([[height, width]], dtype=torch.float32))[0].numpy()
 
 
 def _hand_box(sample: ClipSample, hand: int, frame: int, width: int, height: int) -> np.ndarray:
