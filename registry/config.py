@@ -44,11 +44,12 @@ def load(
     config: a path, or the bare name of a config in this folder or shipped with the zoo.
     changes: what `--set` takes, "model.head.steps=3"; they have the last word.
     size: None or "full" as written; "tiny" or another key of the config's `sizes` shrinks it.
-    Classes named in the file come back as "package.module.Class". A named part set to None is
-    left out. Raises UnknownConfig, InvalidConfig with all problems together, UnknownPath.
+    Classes named in the file come back as "package.module.Class". A string of the file that begins
+    with "./" is a path beside it. A named part set to None is left out. Raises UnknownConfig,
+    InvalidConfig with all problems together, UnknownPath.
     """
     file = find(config)
-    result = _read(file, TOP_LEVEL)
+    result = _beside(file, _read(file, TOP_LEVEL))
     sizes = result.pop("sizes", {})
     changes = list(changes)
     if size in (None, "full"):
@@ -117,6 +118,15 @@ def _read(file: Path, allowed: tuple[str, ...]) -> dict[str, Any]:
     with _mmengine() as mmengine_config:
         parsed = mmengine_config.Config.fromfile(file, lazy_import=True, format_python_code=False)
     return copy.deepcopy(parsed.to_dict())
+
+
+def _beside(file: Path, value: Any) -> Any:
+    # Weights that were converted lie beside their config, and both move together.
+    if isinstance(value, dict):
+        return {key: _beside(file, entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_beside(file, entry) for entry in value)
+    return str(file.parent / value) if isinstance(value, str) and value[:2] == "./" else value
 
 
 @contextmanager

@@ -75,6 +75,20 @@ def test_a_class_named_in_a_config_comes_back_as_its_path_and_no_import_as_a_key
     assert "sizes" not in config
 
 
+def test_a_path_of_the_file_that_begins_with_a_dot_is_beside_it_and_one_typed_is_not(folder):
+    beside = 'from .root import *\n\nmodel.hand = dict(asset="./mano.npz")\n'
+    text = VARIANT.replace("from .root import *\n", beside)
+    assert text != VARIANT
+    for place in (folder / "there", folder / "elsewhere"):  # the folder may be moved
+        place.mkdir()
+        (place / "root.py").write_text(ROOT)
+        (place / "moved.py").write_text(text)
+        hand = load(place / "moved.py")["model"]["hand"]
+        assert hand["asset"] == str(place / "mano.npz")
+        typed = load(place / "moved.py", ["model.hand.asset=./mine.npz"])
+        assert typed["model"]["hand"]["asset"] == "./mine.npz"
+
+
 def test_a_config_is_found_by_path_or_bare_name(folder):
     (folder / "configs").mkdir()
     (folder / "configs" / "ours.py").write_text(ROOT)

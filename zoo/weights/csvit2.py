@@ -177,22 +177,22 @@ def write(weights: Csvit2Weights, folder: Path, *, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "model.safetensors", folder / "config.py"]
     save_file(weights.state_dict, paths[0], metadata={"format": "pt", "model": "csvit2"})
-    beside: dict[str, str] = {}
+    beside: dict[str, str] = {}  # "./" is beside the config, wherever both are moved
     if weights.hand is not None:
         files.save(weights.hand, folder / "mano.npz")
-        beside["asset"] = str((folder / "mano.npz").resolve())
+        beside["asset"] = "./mano.npz"
     if weights.joint_regressor is not None:
         np.save(folder / "joint_regressor.npy", weights.joint_regressor.numpy())
-        beside["joint_regressor"] = str((folder / "joint_regressor.npy").resolve())
+        beside["joint_regressor"] = "./joint_regressor.npy"
     if weights.layout.statistics:
         np.savez(folder / "statistics.npz", **statistics_of(weights.state_dict))
-        beside["statistics"] = str((folder / "statistics.npz").resolve())
+        beside["statistics"] = "./statistics.npz"
     grid = grid_of(weights.state_dict) if weights.layout.camera == "heatmap" else {}
     text = config_of(
         weights.layout, name=name, grid=grid, norm_by_hand=weights.norm_by_hand, beside=beside
     )
     paths[1].write_text(text)
-    return [*paths, *(Path(file) for file in beside.values())]
+    return [*paths, *(folder / file for file in beside.values())]
 
 
 def statistics_of(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -134,12 +134,11 @@ def write(weights: HamerWeights, folder: Path, *, name: str) -> list[Path]:
     name: of the original file, for the config's first line.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "model.safetensors", folder / "config.py"]
+    paths, hand_file = [folder / "model.safetensors", folder / "config.py"], None
     save_file(weights.state_dict, paths[0], metadata={"format": "pt", "model": "hamer"})
-    hand_file = None
     if weights.hand is not None:
         paths.append(folder / "mano.npz")
-        hand_file = str(paths[-1].resolve())
+        hand_file = "./mano.npz"  # beside the config, wherever both are moved
         files.save(weights.hand, paths[-1])
     paths[1].write_text(config_of(weights, name=name, hand_file=hand_file))
     return paths
