@@ -29,12 +29,14 @@ class MeanBaseline:
       a hand collapsed to a point.
 
     Labels that are not valid do not enter, each joint has its own mean, and what no label says is
-    NaN, as is then its score. Scores of single labels are means of errors, for which a median
-    would be slightly better.
+    NaN, as is then its score; where no training camera was measured, that is every score of an
+    absolute position. Scores of single labels are means of errors, for which a median would be
+    slightly better.
     """
 
     placed: HandMesh  # one hand, (1, J, 3) and so on
     upright: HandMesh
+    knows_place: bool = True  # False: no training label says where a hand is, `placed` is relative
 
     @classmethod
     def of(cls, targets: Iterable[HandTarget]) -> MeanBaseline:
@@ -48,10 +50,13 @@ class MeanBaseline:
         average = {name: mean.value for name, mean in means.items()}
         unknown = torch.full((1, 1, 3), torch.nan)
         wrist, surface = average["wrist"], average.get("surface", unknown)
+        knows_place = bool(wrist.isfinite().all())
+        wrist = wrist if knows_place else torch.zeros_like(wrist)
         upright_surface = average.get("upright_surface", unknown)
         return cls(
             HandMesh(wrist + surface, wrist + average["joints"], average["keypoints"]),
             HandMesh(upright_surface, average["upright_joints"], average["keypoints"]),
+            knows_place,
         )
 
     def scores(
@@ -68,6 +73,9 @@ class MeanBaseline:
         aligning = [m for m in metrics.values() if getattr(m, "similarity_invariant", False)]
         others = [metric for metric in metrics.values() if metric not in aligning]
         for target, origin in zip_longest(targets, origins):
+            if not self.knows_place:
+                unplaced = torch.zeros_like(target.has_intrinsics)
+                target = dataclasses.replace(target, has_intrinsics=unplaced)
             shown = measure(others, *_shown(self.placed, target), origin)
             turned = measure(aligning, *_shown(self.upright, target), origin)
             hands += [

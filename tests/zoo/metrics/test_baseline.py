@@ -90,6 +90,17 @@ def test_what_no_label_said_has_no_score(mesh, label_of):
     assert nothing == {"mpvpe_mm", "pa_mpvpe_mm", "pa_mpjpe_mm"}
 
 
+def test_without_a_measured_camera_only_the_place_is_unknown(mesh, label_of):
+    target = label_of(mesh)
+    assumed = dataclasses.replace(target, has_intrinsics=torch.zeros_like(target.has_intrinsics))
+    unplaced, placed = MeanBaseline.of([assumed]), MeanBaseline.of([target])
+    for labels in (assumed, target):
+        scores, known = unplaced.scores([labels], METRICS), placed.scores([labels], METRICS)
+        assert all(math.isnan(scores[name]) for name in ("mpjpe_mm", "rte_mm", "mpvpe_mm"))
+        for name in ("root_mpjpe_mm", "pa_mpjpe_mm", "pa_mpvpe_mm", "keypoint_px"):
+            assert scores[name] == pytest.approx(known[name], abs=1e-3)
+
+
 def test_sources_are_scored_apart(mesh, label_of):
     target = label_of(mesh)
     origins = [("freihand", "a"), ("freihand", "b"), ("ho3d", "c"), ("ho3d", "d"), ("ho3d", "e")]
