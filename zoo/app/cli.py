@@ -59,6 +59,14 @@ class Precision(StrEnum):
     fp32 = "fp32"
 
 
+class Device(StrEnum):
+    """Where a command computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Launcher(StrEnum):
     """How several processes are started."""
 
@@ -76,6 +84,7 @@ Plugins = Annotated[
     Optional[list[Path]], typer.Option("--plugin", help="A Python file that registers parts")  # noqa: UP045
 ]
 SizeOption = Annotated[Size, typer.Option(help="auto: full where GPU, weights and shards are")]
+DeviceOption = Annotated[Device, typer.Option(help="auto: CUDA where there is one")]
 Data = Annotated[
     Optional[str], typer.Option(help="Shards: a folder, a glob or a brace range")  # noqa: UP045
 ]
@@ -95,6 +104,7 @@ FramesPerSecond = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option(help="Of a folder of frames, for a model of clips; a video knows its own"),
 ]
+LauncherOption = Annotated[Launcher, typer.Option(help="Who started several processes")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint")]
 
 
@@ -111,7 +121,7 @@ def train(
     resume: Resume = False,
     changes: Changes = None,
     plugins: Plugins = None,
-    launcher: Launcher = Launcher.none,
+    launcher: LauncherOption = Launcher.none,
 ) -> None:
     """Train the model a config describes, and show how good it became."""
     from registry.config import find
@@ -149,6 +159,7 @@ def evaluate(
     protocol: Annotated[Optional[str], typer.Option(help=PROTOCOL)] = None,  # noqa: UP045
     submission: Annotated[Optional[Path], typer.Option(help="Write the server's file here")] = None,  # noqa: UP045
     order: Annotated[Optional[Path], typer.Option(help="HO-3D's evaluation.txt")] = None,  # noqa: UP045
+    device: DeviceOption = Device.auto,
     changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
@@ -170,6 +181,7 @@ def evaluate(
         protocol=protocol,
         submission=submission,
         order=order,
+        device=device.value,
     )
 
 
@@ -188,6 +200,7 @@ def predict(
     fps: FramesPerSecond = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results")] = False,
     size: SizeOption = Size.auto,
+    device: DeviceOption = Device.auto,
     changes: Changes = None,
     plugins: Plugins = None,
 ) -> None:
@@ -212,6 +225,7 @@ def predict(
         fps=fps,
         overwrite=overwrite,
         size=size.value,
+        device=device.value,
         changes=tuple(changes or ()),
         plugins=tuple(plugins or ()),
     )

@@ -14,6 +14,7 @@ from registry.config import load
 from registry.layout import at
 from registry.plugins import load_plugin
 from zoo.app.assemble import build_model
+from zoo.app.device import choose_device
 from zoo.app.evaluate import Evaluation, evaluate, load_weights
 from zoo.app.protocol import report_protocol
 from zoo.app.results import commit, machine, metrics_table, write_json
@@ -37,14 +38,17 @@ def measure_checkpoint(
     protocol: str | None = None,
     submission: Path | None = None,
     order: Path | None = None,
+    device: str = "auto",
 ) -> dict[str, float]:
     """Prints and returns every metric of a checkpoint; writes them where asked.
 
     protocol: also score as this published benchmark does. submission: write the file its server
         takes; order: HO-3D's evaluation.txt.
+    device: "auto", "cpu" or "cuda".
     data: shards to measure on; None takes the validation data the config names or renders.
     """
     _check_protocol(protocol, submission)
+    chosen = choose_device(device)
     for plugin in plugins:
         load_plugin(plugin)
     config = load(config_name, changes, size=size_of_run(config_name, checkpoint, size))
@@ -53,7 +57,7 @@ def measure_checkpoint(
     model = build_model(config)
     step = load_weights(model, checkpoint)
     train, val = _measured_on(config, data, console)
-    evaluation = evaluate(config, model, val, train)
+    evaluation = evaluate(config, model.to(chosen), val, train)
     console.print(metrics_table(evaluation))
     for reason, entry in evaluation.skipped.items():
         console.print(

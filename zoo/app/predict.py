@@ -13,6 +13,7 @@ from rich.console import Console
 from registry.config import load
 from registry.plugins import load_plugin
 from zoo.app.assemble import build_model
+from zoo.app.device import choose_device
 from zoo.app.evaluate import load_weights
 from zoo.app.films import Films, check_fps, clip_frames_of
 from zoo.app.sizing import size_of_run
@@ -41,6 +42,7 @@ class PredictRequest:
     fps: float | None = None
     overwrite: bool = False
     size: str = "auto"
+    device: str = "auto"
     changes: tuple[str, ...] = ()
     plugins: tuple[Path, ...] = ()
 
@@ -51,9 +53,10 @@ def predict_hands(request: PredictRequest, console: Console) -> int:
     A model with a temporal part takes videos and folders as films: each frame is refined by those
     before it, its .json also says what Stage 1 alone makes of it, and so does the film's motion.
 
-    Raises ValueError for boxes, sides or paths that cannot be meant, before any model is built.
+    Raises ValueError for boxes, sides, paths or a device that cannot be meant, before any model is
+    built.
     """
-    hands = asked_hands(request)
+    hands, device = asked_hands(request), choose_device(request.device)
     pictures(request.images, skipped=[], every=request.every)  # a missing one is said first
     for plugin in request.plugins:
         load_plugin(plugin)
@@ -66,7 +69,7 @@ def predict_hands(request: PredictRequest, console: Console) -> int:
     check_fps(request.fps, request.images if films else ())
     model = build_model(config)
     step = load_weights(model, request.checkpoint)
-    predictor = Predictor(model=model, preprocess=model.data_preprocessor)
+    predictor = Predictor(model=model, preprocess=model.data_preprocessor, device=device)
     count, notes = 0, set()
     if not films and request.fps is not None:
         notes.add(f"--fps changes nothing: {request.config} looks at single frames")
