@@ -1,7 +1,8 @@
-"""HaMeR on its released training tars, in its mixture. zoo train configs/hamer_tars.py.
+"""HaMeR on its released training tars, in its mixture.
 
 The folder of the release is looked for here. It validates where HaMeR does, on a part of what it
 trains on: name shards of your own with --val-data to know how good it is.
+zoo train configs/hamer_tars.py
 """
 
 from mmengine.config import read_base

@@ -1,4 +1,7 @@
-"""HaMeR on ViT-L: less than half the size, for a GPU of 24 GB. zoo train configs/hamer_vitl.py."""
+"""HaMeR on ViT-L: less than half the size, for a GPU of 24 GB.
+
+zoo train configs/hamer_vitl.py
+"""
 
 from mmengine.config import read_base
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,6 +44,30 @@ def constructor(slot: Slot, name: str | Callable[..., Any]) -> Constructor | Non
     return _from_object(part)
 
 
+def summary(slot: Slot, name: str) -> str:
+    """The first sentence of what a part's author says of it; empty where only importing would tell.
+
+    Raises UnknownComponent where the slot has no such part, NameClash where two claim the name.
+    """
+    part = slot.registered(name)
+    told = inspect.getdoc(part) if part is not None else _told(*slot.path(name).split(":"))
+    paragraph = " ".join((told or "").split("\n\n")[0].split())
+    return re.split(r"(?<=[.:]) (?=[A-Z])", paragraph)[0].rstrip(":")
+
+
+def _told(module: str, name: str) -> str | None:
+    file = _source_of(module)
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8")) if file else ast.Module([], [])
+    except (SyntaxError, ValueError):
+        return None  # said, with the part's name, when it is imported
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return ast.get_docstring(node)
+    origin = _origin_of(tree, name)
+    return _told(*origin) if origin else None
+
+
 def _from_object(part: Callable[..., Any]) -> Constructor | None:
     parameters = inspect.signature(part).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -71,7 +96,8 @@ def _from_source(module: str, class_name: str) -> Constructor | None:
         return None  # said, with the part's name, when it is imported
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     if class_name not in classes:
-        return _imported_from(tree, class_name)
+        origin = _origin_of(tree, class_name)
+        return _from_source(*origin) if origin else None
     node = classes[class_name]
     parents = [_from_source(module, base.id) for base in node.bases if isinstance(base, ast.Name)]
     inherited = next((parent for parent in parents if parent is not None), None)
@@ -89,12 +115,13 @@ def _source_of(module: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
-def _imported_from(tree: ast.Module, class_name: str) -> Constructor | None:
+def _origin_of(tree: ast.Module, class_name: str) -> tuple[str, str] | None:
+    """Module and name of a class that a module only hands on."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 if (alias.asname or alias.name) == class_name and _is_light(node.module):
-                    return _from_source(node.module, alias.name)
+                    return node.module, alias.name
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 Plugins = Annotated[
     Optional[list[Path]], typer.Option("--plugin", help="A Python file that registers parts")  # noqa: UP045
 ]
+
+
+_TWICE = "claimed twice"
 
 
 def add_info_commands(app: typer.Typer) -> None:
@@ -54,23 +58,59 @@ def list_names(
         for name, file in available().items():
             table.add_row(name, docstring_of(file).split("\n")[0])
         console.print(table)
+    if slot is None:
+        console.print(_all_slots(SLOTS, providing, console))
+        console.print("`zoo list SLOT` says what each is, `zoo check-part` whether it works.")
+    elif slot != "configs":
+        console.print(_one_slot(SLOTS[slot], providing, console))
     if slot != "configs":
-        table = Table("slot", "name")
-        table.add_column("from", overflow="fold")
-        for name in [slot] if slot else SLOTS:
-            for part in SLOTS[name].names():
-                if _provides(SLOTS[name], part, providing, console):
-                    table.add_row(name, part, escape(SLOTS[name].origin(part)))
-        console.print(table)
         clashes = [text for name in SLOTS for text in SLOTS[name].clashes().values()]
         for sentence in (*clashes, *lost_entry_points()):
             console.print(f"[yellow]note:[/] {escape(sentence)}")
 
 
+def _all_slots(slots: Mapping[str, Slot], providing: str | None, console: Console) -> Table:
+    table = Table("slot", "parts")
+    for name, slot in slots.items():
+        parts = [part for part in slot.names() if _provides(slot, part, providing, console)]
+        named = (f"{part} ({text})" if (text := _foreign(slot, part)) else part for part in parts)
+        if parts:
+            table.add_row(name, escape(", ".join(named)))
+    return table
+
+
+def _one_slot(slot: Slot, providing: str | None, console: Console) -> Table:
+    from registry.signature import summary
+
+    table = Table(slot.noun)
+    table.add_column("what it is", overflow="fold")
+    for part in slot.names():
+        if not _provides(slot, part, providing, console):
+            continue
+        origin = _foreign(slot, part)
+        told = [origin, "" if origin == _TWICE else summary(slot, part)]
+        table.add_row(part, escape("\n".join(filter(None, told))))
+    return table
+
+
+def _foreign(slot: Slot, part: str) -> str:
+    """Who brought a part that is not shipped, else nothing."""
+    from registry.slot import NameClash
+
+    try:
+        origin = slot.origin(part)
+    except NameClash:
+        return _TWICE
+    return "" if origin == "shipped" else origin
+
+
 def show(
     config: Annotated[str, typer.Argument(help="A config file or its bare name")],
     size: Annotated[Optional[str], typer.Option(help="tiny, small or full")] = None,  # noqa: UP045
-    changes: Annotated[Optional[list[str]], typer.Option("--set")] = None,  # noqa: UP045
+    changes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="Change one value: model.head.steps=3"),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON")] = False,
     plugins: Plugins = None,
 ) -> None:
@@ -94,10 +134,10 @@ def doctor() -> None:
     from zoo.app.doctor import examine
 
     console = Console()
-    table = Table("what", "state", "what to do")
+    table = Table("what", "state", "found", "what to do")
     for row in examine():
         mark = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]"}.get(row.state, row.state)
-        table.add_row(row.name, f"{mark}  {escape(row.found)}", escape(row.advice))
+        table.add_row(row.name, mark, escape(row.found), escape(row.advice))
     console.print(table)
 
 
