@@ -14,6 +14,7 @@ from zoo.data.schema import BadSample, ClipSample, parse
 from zoo.data.shards import count_frames, fingerprint, resolve_shards
 
 _END_MARK = 1024  # bytes of zeros that close every tar
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 
 
 class Source(Protocol):
@@ -109,9 +110,14 @@ def tar_members(url: str, broken: list[SkippedSample]) -> Iterator[Mapping[str, 
     A tar that breaks off, or has no end, is added to `broken` once; what came before is used.
     """
     report = _Report(url, broken)
+    if _is_compressed(url):
+        report(ValueError("the tar is compressed; unpack it to a plain .tar"))
+        return
     if not _is_closed(url):
         report(ValueError("the tar has no end mark: it was cut off"))
-    yield from wds.DataPipeline(wds.SimpleShardList([url]), wds.tarfile_to_samples(handler=report))
+    # Not as it was typed: webdataset runs a name that begins with "pipe:" as a command.
+    shards = wds.SimpleShardList([os.path.abspath(url)])
+    yield from wds.DataPipeline(shards, wds.tarfile_to_samples(handler=report))
 
 
 def skipped(bad: BadSample) -> SkippedSample:
@@ -130,6 +136,12 @@ class _Report:
             self.broken.append(SkippedSample(key="", shard=self.url, reason=str(error.args[0])))
         self.said = True
         return True
+
+
+def _is_compressed(url: str) -> bool:
+    # Its index cannot be read, and a few kB of it may become any number of GB.
+    with open(url, "rb") as file:
+        return file.read(6).startswith(_COMPRESSED)
 
 
 def _is_closed(url: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
+import math
 import pickle
 import zipfile
 from os import PathLike
@@ -15,6 +16,8 @@ from numpy._core.multiarray import _reconstruct, scalar
 # What numpy's own pickles name, under the module paths of numpy 1 and 2.
 _NUMPY = {"_reconstruct": _reconstruct, "scalar": scalar, "ndarray": np.ndarray, "dtype": np.dtype}
 _NUMPY_MODULES = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray"}
+# A few kB may claim any size; no hand, label file or statistics is near these.
+_MOST_BYTES, _MOST_ENTRIES = 4 << 30, 10_000_000
 _SPARSE = {"csc_matrix", "csr_matrix", "csc_array", "csr_array"}
 
 
@@ -42,9 +45,11 @@ def read_npz(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     """Every array of an npz; those of Python objects are read by `read_arrays`.
 
     Errors: BlockedPickle naming the refused class; ValueError, OSError or zipfile.BadZipFile on a
-    damaged file.
+    damaged file, or one that would unpack to more than 4 GiB.
     """
     with zipfile.ZipFile(path) as archive:
+        if (size := sum(entry.file_size for entry in archive.infolist())) > _MOST_BYTES:
+            raise ValueError(f"unpacked it would have {size >> 30} GiB, which none of these has")
         members = [name for name in archive.namelist() if name.endswith(".npy")]
         return {name.removesuffix(".npy"): _read_npy(archive.read(name)) for name in members}
 
@@ -91,10 +96,12 @@ class _Sparse(_Node):
     def array(self) -> np.ndarray:
         saved = self.__dict__
         shape = tuple(int(n) for n in saved.get("_shape", saved.get("shape")))
-        starts = np.asarray(saved["indptr"])
+        starts, entries = np.asarray(saved["indptr"]), np.asarray(saved["data"])
+        if math.prod(shape) > _MOST_ENTRIES or len(starts) == 0 or starts[-1] != len(entries):
+            raise ValueError(f"a sparse matrix of shape {shape} is not what its entries say")
         major = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
         dense = np.zeros(shape if self.by_rows else shape[::-1])
-        np.add.at(dense, (major, np.asarray(saved["indices"])), np.asarray(saved["data"]))
+        np.add.at(dense, (major, np.asarray(saved["indices"])), entries)
         return dense if self.by_rows else dense.T
 
 

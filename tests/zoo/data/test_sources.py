@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from zoo.contracts import SkippedSample
 from zoo.data.shards import fingerprint, resolve_shards, write_shard
-from zoo.data.sources import Handclip, as_sources, count_hands, data_fingerprint
+from zoo.data.sources import Handclip, as_sources, count_hands, data_fingerprint, tar_members
 from zoo.data.streams import EvalStream, StreamLoader, TrainStream
 
 
@@ -53,6 +57,22 @@ def test_an_evaluation_reads_one_source_after_the_other(two):
     flat = list(itertools.chain.from_iterable(keys(StreamLoader(EvalStream(two, batch_size=8)), 9)))
     assert flat == [*range(35), 90, 91, 92, 93]
     assert count_hands(two) == 39
+
+
+def test_a_compressed_tar_is_named_and_not_unpacked(shards, tmp_path):
+    whole = Path(resolve_shards(shards)[0]).read_bytes()
+    (tmp_path / "0.tar").write_bytes(gzip.compress(whole))
+    broken: list[SkippedSample] = []
+    assert list(tar_members(str(tmp_path / "0.tar"), broken)) == []
+    assert [skip.reason for skip in broken] == ["the tar is compressed; unpack it to a plain .tar"]
+
+
+def test_a_shard_is_a_file_whatever_it_is_called(shards, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "pipe:touch ran #.tar"
+    shutil.copy(resolve_shards(shards)[0], name)
+    assert len(list(tar_members(name, []))) > 0
+    assert not Path("ran").exists()
 
 
 def test_shards_alone_keep_their_fingerprint(shards):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -165,6 +167,20 @@ def test_a_chumpy_expression_that_would_need_chumpy_is_named(tmp_path):
     path.write_bytes(pickled_chumpy({"v_template": lambda ch: ch.Add(ch.Ch(1), ch.Ch(2))}))
     with pytest.raises(WrongHandFile, match=r"unknown chumpy node with fields \['a', 'b'\]"):
         files.load(path)
+
+
+def test_a_few_bytes_that_claim_gigabytes_are_refused_before_they_are_unpacked(tmp_path):
+    matrix = sp.csc_matrix(np.eye(3))
+    for name, value in (("_shape", (10**6, 10**6)), ("indptr", np.array([0, 1, 2, 10**9]))):
+        broken = copy.copy(matrix)
+        broken.__dict__[name] = value
+        with pytest.raises(ValueError, match="not what its entries say"):
+            read_pickle(pickle.dumps(broken, 2))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", bytes(1 << 10))
+        archive.getinfo("x.npy").file_size = 5 << 30  # the directory claims it
+    with pytest.raises(ValueError, match="5 GiB"):
+        read_npz(tmp_path / "bomb.npz")
 
 
 def test_arrays_and_plain_containers_are_all_that_labels_may_hold():
