@@ -124,7 +124,17 @@ class HandMeshModel(BaseModel):
             return self._run(self.head.query, tokens, view, owner=self.head)
 
     def loss_terms(self, prediction: Prediction, target: HandTarget) -> dict[str, Tensor]:
-        """Weighted terms `loss_<name>`; their sum is what is minimised."""
+        """Weighted terms `loss_<name>`; their sum is what is minimised.
+
+        Raises ValueError where answers and labels are not of the same hands: of one clip, labels
+        of all frames would broadcast in silence.
+        """
+        if prediction.rotmats.shape != target.rotmats.shape:
+            raise ValueError(
+                f"losses got rotations of shape {tuple(prediction.rotmats.shape)} and labels of "
+                f"{tuple(target.rotmats.shape)}; give labels of as many hands as are answered "
+                f"(of a clip, the last frame's)."
+            )
         terms = {
             f"loss_{name}": value for name, value in self._weighted(prediction, target).items()
         }

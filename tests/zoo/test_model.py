@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import fields
 
 import pytest
 import torch
 
 from registry.whole import build_model, load
-from zoo.contracts import ClipView, CropView, HandTarget
+from zoo.contracts import ClipView, CropView, HandTarget, Prediction
 from zoo.model import HandMeshModel
 
 TEMPORAL = ("model.temporal={'type': 'rotary', 'num_heads': 2, 'head_dim': 8, 'mlp_dim': 32}",)
@@ -155,3 +156,54 @@ def test_losses_and_the_hand_see_the_last_frame_alone(stage_two):
     after = stage_two(dataclasses.replace(clips, frames=other), target, mode="loss")
     for name in before:
         torch.testing.assert_close(after[name], before[name], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(14, 7), (5, 3), (3, 1)])
+@torch.no_grad()
+def test_an_untrained_stage_two_is_its_stage_one_to_the_bit(stage_two, batch, frames):
+    stage_two.eval()
+    clips = some_clips(batch, frames)
+    refined = stage_two(clips)
+    temporal, stage_two.temporal = stage_two.temporal, None
+    alone = stage_two(clips)
+    stage_two.temporal = temporal
+    for name, value in numbers(refined).items():
+        assert torch.equal(value, numbers(alone)[name]), name
+
+
+def numbers(prediction: Prediction) -> dict[str, torch.Tensor]:
+    """Every tensor a prediction holds, by name."""
+    camera = {f.name: getattr(prediction.camera, f.name) for f in fields(prediction.camera)}
+    said = {"rotmats": prediction.rotmats, "betas": prediction.betas, **prediction.aux, **camera}
+    return {name: value for name, value in said.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.mark.parametrize("batch", [1, 4, 7])
+@torch.no_grad()
+def test_labels_of_all_frames_are_refused_where_one_is_answered(stage_two, batch):
+    stage_two.eval()
+    clips, frames = some_clips(batch, 7), batch * 7
+    target = stage_two.hand.place_target(some_target(stage_two, frames))
+    prediction = stage_two(clips)
+    flat = target
+    nested = target.map(lambda tensor: tensor.unflatten(0, (batch, 7)))
+    single = target.map(lambda tensor: tensor[:batch, None])
+    for labels in (flat, nested, single):
+        with pytest.raises(ValueError, match="labels of as many hands"):
+            stage_two.loss_terms(prediction, labels)
+
+
+@torch.no_grad()
+def test_an_answer_stays_as_it_is_while_it_is_rescaled_posed_and_compared(tiny_changes):
+    # Distances in hand lengths are multiplied with the length of the predicted hand.
+    model = build_model(load("csvit2", changes=(*tiny_changes, *TEMPORAL, *FROZEN))).eval()
+    assert model.head.hand is not None
+    prediction, target = model(some_clips(4, 7)), some_target(model, 4)
+    before = {name: value.clone() for name, value in numbers(prediction).items()}
+    labels = target.map(torch.clone)
+    for _ in range(2):
+        model.hand.place(prediction)
+        model.loss_terms(prediction, model.hand.place_target(target))
+    for name, value in numbers(prediction).items():
+        assert torch.equal(value, before[name]), name
+    assert torch.equal(target.joints, labels.joints)
