@@ -79,10 +79,15 @@ def check_losses_fit_head(
     head: Head, losses: Mapping[str, LossTerm], camera: CameraReadout | None = None
 ) -> None:
     """Every loss reads only what the head promises, in the camera the head reasons in."""
+    lacking = {
+        f"model.losses.{name}": missing
+        for name, term in losses.items()
+        if (missing := frozenset(getattr(term, "needs", ())) - head.provides)
+    }
+    if lacking:
+        first = next(iter(lacking))
+        _refuse_unread(losses[first.removeprefix("model.losses.")], lacking, head, camera)
     for name, term in losses.items():
-        missing = frozenset(getattr(term, "needs", ())) - head.provides
-        if missing:
-            _refuse_unread(f"model.losses.{name}", term, head, camera, missing)
         if getattr(term, "needs_true_camera", False) and getattr(camera, "virtual", False):
             raise IncompatibleParts(
                 f"model.losses.{name} ({type(term).__name__}) compares places in the true camera, "
@@ -125,22 +130,25 @@ def check_hooks_fit_head(
 
 
 def _refuse_unread(
-    path: str, term: LossTerm, head: Head, camera: CameraReadout | None, missing: frozenset[str]
+    term: LossTerm,
+    lacking: Mapping[str, frozenset[str]],
+    head: Head,
+    camera: CameraReadout | None,
 ) -> None:
-    """Raises with the part that should provide what a loss needs, and a way to have it."""
+    """Raises with the part that should provide what losses need, and ways to have it.
+
+    term: the first of them; lacking: what each one misses, by its path.
+    """
+    (path, missing), *others = lacking.items()
     cameras = _settings_providing(camera, missing) if camera is not None else []
     culprit, where = (camera, "model.head.camera") if cameras else (head, "model.head")
-    pose = next((name.removeprefix("pose_") for name in missing if name[:5] == "pose_"), None)
-    if cameras:
-        ways = cameras
-    elif pose:
-        ways = [f"--set model.head.representation={pose}", f"another {path}.representation"]
-    else:
-        ways = [f"another head (zoo list head --providing {min(missing)})"]
+    ways = cameras or [f"another head (zoo list head --providing {min(missing)})"]
+    without = " ".join(f"--set {one}=null" for one in lacking)
+    alike = "".join(f"; {other} needs {_listed(more)}" for other, more in others)
     raise IncompatibleParts(
         f"{path} ({type(term).__name__}) needs {_listed(missing)}, but {type(culprit).__name__} "
-        f"({where}) provides {_listed(culprit.provides) or 'nothing extra'}. Change one of them: "
-        f"{', or '.join(ways)}; or drop the loss: --set {path}=null",
+        f"({where}) provides {_listed(culprit.provides) or 'nothing extra'}{alike}. Change one of "
+        f"them: {', or '.join(ways)}; or do without: {without}",
         between=(path, where),
     )
 
@@ -160,7 +168,7 @@ def _settings_providing(camera: CameraReadout, wanted: frozenset[str]) -> list[s
         promised = getattr(kind, "provides", None)
         options = getattr(kind, "provides_by_option", {})
         this = type(camera) is kind
-        other = "" if this else f"{start}.type={name} "
+        other = "" if this else f"{start}={name} "
         if isinstance(promised, frozenset) and wanted <= promised:
             off = [f"{start}.{option.replace('=true', '=false')}" for option in options]
             ways += off if this else [other.strip()]

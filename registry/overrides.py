@@ -18,7 +18,7 @@ from registry.layout import (
     parts,
     slot_of,
 )
-from registry.signature import constructor
+from registry.signature import Constructor, constructor
 from registry.slot import UnknownComponent, nearest
 
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
@@ -41,9 +41,19 @@ def set_values(config: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any
         path, sign, value = text.partition("=")
         if not sign:
             raise ValueError(f"--set {text}: write it as path=value, e.g. model.head.steps=3.")
-        path, value = path.strip(), parse_value(value.strip())
-        result = set_value(result, path, _part(result, path, value))
+        path, value = path.strip(), value.strip()
+        meant = value if _is_choice(result, path, value) else parse_value(value)
+        result = set_value(result, path, _part(result, path, meant))
     return result
+
+
+def _is_choice(config: Mapping[str, Any], path: str, text: str) -> bool:
+    """Whether the text is a choice of the argument at a path, as "true" of a camera's two is."""
+    parent, _, name = path.rpartition(".")
+    place = next((place for place in parts(config) if place.path == parent), None)
+    built = _built_by(place) if place else None
+    argument = built.arguments.get(name) if built else None
+    return argument is not None and repr(text) in argument.annotation
 
 
 def _part(config: Mapping[str, Any], path: str, value: Any) -> Any:
@@ -117,13 +127,17 @@ def _addable(config: Mapping[str, Any], parent: str) -> tuple[str, ...]:
 
 
 def _arguments(place: Place) -> tuple[str, ...]:
-    if not isinstance(place.spec, Mapping) or "type" not in place.spec:
-        return ()
-    try:
-        built = constructor(place.slot, place.spec["type"])
-    except UnknownComponent:
-        return ()
+    built = _built_by(place)
     return ("type", *built.arguments) if built else ()
+
+
+def _built_by(place: Place) -> Constructor | None:
+    if not isinstance(place.spec, Mapping) or "type" not in place.spec:
+        return None
+    try:
+        return constructor(place.slot, place.spec["type"])
+    except UnknownComponent:
+        return None
 
 
 def _no_such_path(

@@ -8,6 +8,9 @@ import re
 import pytest
 import torch
 
+from registry.fit import IncompatibleParts
+from registry.overrides import set_values
+from registry.whole import build_model
 from zoo.app.combinations.__main__ import PAGE
 from zoo.app.combinations.cells import TRIPLE, cell_config, factors
 from zoo.app.combinations.design import Result, factor_at, run
@@ -64,6 +67,46 @@ def test_a_refusal_names_two_parts_the_reason_and_a_way_out(result):
         assert re.search(r"--set |zoo list ", refusal.sentence) or "model." in refusal.sentence
         for name in refusal.values:
             assert any(factor_at(path) == name for path in _paths(refusal.sentence)), refusal
+
+
+def test_a_way_out_that_a_refusal_names_is_one(result):
+    """Each is gone once: the model is built then, or stopped by something else."""
+    tried = set()
+    for refusal in result.refusals:
+        for way in ways_out(refusal.sentence):
+            if way in tried:
+                continue
+            tried.add(way)
+            config = set_values(cell_config(result.factors, refusal.row), way)
+            assert refusal_of(config) != refusal.sentence, way
+    assert len(tried) > 20
+
+
+def refusal_of(config: dict) -> str | None:
+    try:
+        build_model(config)
+    except IncompatibleParts as error:
+        return str(error)
+    return None
+
+
+def ways_out(sentence: str) -> list[tuple[str, ...]]:
+    """What follows --set, the ones of one way together."""
+    ways = re.split(r", or |; |: (?=--set)", sentence)
+    found = (re.findall(r"--set (?:\"([^\"]+)\"|(\S+?)(?=[.,;]?(?:\s|$)))", way) for way in ways)
+    return [tuple("".join(text) for text in way) for way in found if way]
+
+
+def test_ways_out_are_read_from_a_sentence():
+    sentence = (
+        "X needs y. Change one of them: --set model.head.camera=metric --set "
+        "model.head.camera.unit=m, or another head; or do without: --set a.b=null "
+        "--set \"a.c={'type': 'd', 'weight': 1.0}\"."
+    )
+    assert ways_out(sentence) == [
+        ("model.head.camera=metric", "model.head.camera.unit=m"),
+        ("a.b=null", "a.c={'type': 'd', 'weight': 1.0}"),
+    ]
 
 
 def _paths(sentence: str) -> list[str]:

@@ -123,7 +123,7 @@ def test_a_loss_may_read_only_what_the_head_promises(config):
         build_model_parts(config)
     assert str(caught.value) == (
         "model.losses.mask (MaskLoss) needs mask, but FlatHead (model.head) provides depth. Change "
-        "one of them: another head (zoo list head --providing mask); or drop the loss: --set "
+        "one of them: another head (zoo list head --providing mask); or do without: --set "
         "model.losses.mask=null"
     )
 
@@ -188,7 +188,7 @@ def test_a_loss_in_the_true_camera_refuses_a_virtual_one_and_says_the_way_out(co
 
 def test_a_loss_no_camera_of_this_kind_can_serve_is_told_which_ones_can(config):
     config["model"]["losses"] = {"wrist": {"type": "heatmap", "sigma": 0.01, "weight": 1.0}}
-    with pytest.raises(IncompatibleParts, match=r"--set model.head.camera.type=heatmap") as caught:
+    with pytest.raises(IncompatibleParts, match=r"--set model.head.camera=heatmap") as caught:
         build_model_parts(config)
     assert "PlainCamera (model.head.camera) provides depth" in str(caught.value)
 
@@ -233,7 +233,7 @@ def test_a_camera_that_learns_through_a_loss_of_its_own_alone_asks_for_it(config
         (
             {"type": "metric"},
             True,
-            "--set model.head.camera.type=heatmap --set model.head.camera.norm_by_hand=true",
+            "--set model.head.camera=heatmap --set model.head.camera.norm_by_hand=true",
         ),
     ],
 )

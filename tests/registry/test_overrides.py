@@ -123,3 +123,10 @@ def test_a_bare_name_where_a_part_stands_is_the_part_of_that_name():
 def test_a_misspelt_bare_name_is_answered_with_the_nearest_part():
     changed = set_values(load("hamer"), ["model.head=graph_refner"])
     assert any("graph_refiner" in sentence for sentence in problems(changed))
+
+
+@pytest.mark.parametrize("text", ["true", "virtual"])
+def test_a_choice_that_is_spelt_like_a_word_of_ours_is_the_choice(text):
+    changed = set_values(load("hamer"), [f"model.head.camera.intrinsics={text}"])
+    assert changed["model"]["head"]["camera"]["intrinsics"] == text
+    assert not problems(changed)

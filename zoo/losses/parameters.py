@@ -66,9 +66,12 @@ class PoseNumbersLoss(nn.Module):
     average, as in any regression; a rotation has no such average, so a model from scratch learns
     nothing for long from losses on rotations alone.
 
-    representation: a name of `zoo.geometry.representation`, the same as the head's.
+    representation: a name of `zoo.geometry.representation`. Of a head that writes its rotations in
+        another one, the rotations are compared, written in this one.
     norm: "l1" (CS-ViT2) or "l2", the square.
     """
+
+    needs: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -82,21 +85,27 @@ class PoseNumbersLoss(nn.Module):
         super().__init__()
         known = tuple(REPRESENTATIONS)
         self.weight = weight
-        self.name = f"pose_{one_of('PoseNumbersLoss.representation', representation, known)}"
-        self.representation = REPRESENTATIONS[representation]
+        self.representation = one_of("PoseNumbersLoss.representation", representation, known)
         self.norm = one_of("PoseNumbersLoss.norm", norm, ("l1", "l2"))
         self.part = one_of("PoseNumbersLoss.part", part, tuple(_PARTS))
         self.reduction = one_of("PoseNumbersLoss.reduction", reduction, REDUCTIONS)
-        self.needs = frozenset({self.name})
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         chosen = _PARTS[self.part]
-        label = self.representation.from_rotmat(target.rotmats[:, chosen])
+        label = REPRESENTATIONS[self.representation].from_rotmat(target.rotmats[:, chosen])
         label = labelled(label, target.has_mano)
-        difference = prediction.aux[self.name][:, chosen] - label
+        difference = pose_numbers(prediction, self.representation)[:, chosen] - label
         errors = difference.square() if self.norm == "l2" else difference.abs()
         return reduce_errors(errors, target.has_mano, self.reduction)
+
+
+def pose_numbers(prediction: Prediction, representation: str) -> Tensor:
+    """(B, K, width) the rotations as numbers: as the head wrote them, or else written anew."""
+    written = prediction.aux.get(f"pose_{representation}")
+    if written is not None:
+        return written
+    return REPRESENTATIONS[representation].from_rotmat(prediction.rotmats)
 
 
 class BetasLoss(nn.Module):

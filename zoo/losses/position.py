@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from zoo.contracts import HandMesh, HandTarget, Prediction
 from zoo.geometry.representation import REPRESENTATIONS
+from zoo.losses.parameters import pose_numbers
 from zoo.losses.reduce import (
     REDUCTIONS,
     UNITS_PER_METRE,
@@ -75,13 +76,12 @@ class ParameterLoss(nn.Module):
     """The mean error of rotation vectors, betas and the wrist in mm, all 61 numbers alike.
 
     CS-ViT2's first version as released: radians, betas and millimetres in one mean, which the
-    three millimetres rule; `pose_numbers`, `betas` and `position` weigh them one by one. For heads
-    with representation="rotvec".
+    three millimetres rule; `pose_numbers`, `betas` and `position` weigh them one by one.
 
     norm: "l1" or "l2", the square.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"pose_rotvec"})
+    needs: ClassVar[frozenset[str]] = frozenset()
     places_hand: ClassVar[bool] = True
     needs_true_camera: ClassVar[bool] = True
 
@@ -93,18 +93,18 @@ class ParameterLoss(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
-        self.weight, self.representation = weight, REPRESENTATIONS["rotvec"]
+        self.weight = weight
         self.norm = one_of("ParameterLoss.norm", norm, ("l1", "l2"))
         self.reduction = one_of("ParameterLoss.reduction", reduction, REDUCTIONS)
 
     @in_float32
     def forward(self, prediction: Prediction, mesh: HandMesh, target: HandTarget) -> Tensor:
         valid = target.has_mano * (target.joints_valid[:, 0] > 0)
-        rotvec = self.representation.from_rotmat(target.rotmats).flatten(1)
+        rotvec = REPRESENTATIONS["rotvec"].from_rotmat(target.rotmats).flatten(1)
         wrist = wrist_of(prediction, mesh) - labelled(target.joints[:, 0], valid)
         difference = torch.cat(
             (
-                prediction.aux["pose_rotvec"].flatten(1) - labelled(rotvec, valid),
+                pose_numbers(prediction, "rotvec").flatten(1) - labelled(rotvec, valid),
                 prediction.betas - labelled(target.betas, valid),
                 wrist * UNITS_PER_METRE["mm"],
             ),

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from zoo.geometry.rotation import rotvec_to_rotmat
-from zoo.losses.parameters import BetasLoss, RotationLoss
+from zoo.geometry.rotation import rotmat_to_rotvec, rotvec_to_rotmat
+from zoo.losses.parameters import BetasLoss, PoseNumbersLoss, RotationLoss
 
 
 def turned(prediction, angle: float, joints: slice):
@@ -68,3 +68,25 @@ def test_betas_of_unlabelled_hands_alone_are_drawn_to_zero(hands, labels, withou
     expected = prediction.betas[[1, 3]].square().sum()
     torch.testing.assert_close(term(prediction, mesh, target), expected)
     assert term(prediction, mesh, labels(1)) == 0
+
+
+@pytest.mark.parametrize("representation", ["rot6d_columns", "rot6d_rows", "quat"])
+def test_rotations_a_head_wrote_otherwise_are_compared_in_the_losss_own_numbers(
+    representation, hands, labels
+):
+    prediction, mesh = hands(0)
+    assert "pose_rot6d_columns" not in prediction.aux
+    loss = PoseNumbersLoss(weight=1.0, representation=representation)
+    assert float(loss(prediction, mesh, labels(0))) == pytest.approx(0, abs=1e-6)
+    wrong = turned(prediction, 0.5, slice(None))
+    wrong.rotmats.requires_grad_()
+    loss(wrong, mesh, labels(0)).backward()
+    assert wrong.rotmats.grad.abs().sum() > 0
+
+
+def test_numbers_as_the_head_wrote_them_come_before_its_rotations(hands, labels):
+    prediction, mesh = hands(0)
+    loss = PoseNumbersLoss(weight=1.0, representation="rotvec")
+    written = prediction.aux["pose_rotvec"]
+    expected = (written - rotmat_to_rotvec(labels(0).rotmats)).abs().mean()
+    assert float(loss(prediction, mesh, labels(0))) == pytest.approx(float(expected), rel=1e-5)

@@ -29,6 +29,7 @@ class Refusal:
 
     values: Row
     sentence: str
+    row: Row = field(default_factory=dict)  # the whole combination that was refused
 
 
 @dataclass
@@ -73,7 +74,7 @@ def run(
             design.went_through(row)
         else:
             values = {name: row[name] for name in map(factor_at, outcome.between) if name in row}
-            result.refusals.append(Refusal(values, outcome.refusal))
+            result.refusals.append(Refusal(values, outcome.refusal, row))
             design.refuses(values)
         if progress is not None:
             progress(count + 1, design)
