@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from registry.catalog import SLOTS
-from registry.signature import _from_object, _from_source, constructor
+from registry.signature import _from_object, _from_source, constructor, summary
+from registry.slot import Slot
 
 
 def shipped() -> list[tuple[str, str]]:
@@ -72,3 +73,24 @@ def test_inherited_and_dataclass_constructors_are_found(tmp_path, monkeypatch):
     }
     assert constructor(slot, "strange_parts.Fourth") is None
     assert "strange_parts" not in sys.modules
+
+
+def test_every_shipped_part_says_in_a_sentence_what_it_is():
+    for slot in SLOTS.values():
+        for name in slot.names():
+            if slot.origin(name) == "shipped":
+                sentence = summary(slot, name)
+                assert 10 < len(sentence) < 140, f"{slot.name} {name}: {sentence!r}"
+                assert ". " not in sentence.replace("vs. ", "").replace("e.g. ", "")
+
+
+def test_what_a_registered_part_says_needs_no_source():
+    class Told:
+        """It says this: and no more.
+
+        Nothing of this.
+        """
+
+    slot = Slot("head", {}, protocol="zoo.contracts:Head")
+    slot.register("told")(Told)
+    assert summary(slot, "told") == "It says this: and no more."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -81,6 +82,7 @@ def _all_slots(slots: Mapping[str, Slot], providing: str | None, console: Consol
 
 def _one_slot(slot: Slot, providing: str | None, console: Console) -> Table:
     from registry.signature import summary
+    from registry.slot import nearest
 
     table = Table(slot.noun)
     table.add_column("what it is", overflow="fold")
@@ -90,6 +92,12 @@ def _one_slot(slot: Slot, providing: str | None, console: Console) -> Table:
         origin = _foreign(slot, part)
         told = [origin, "" if origin == _TWICE else summary(slot, part)]
         table.add_row(part, escape("\n".join(filter(None, told))))
+    if providing is not None and not table.row_count:
+        promised = sorted(set(_all_promised(slot)))
+        raise ValueError(
+            f"No {slot.noun} provides {providing!r}.{nearest(providing, promised)} "
+            f"They provide: {', '.join(promised) or 'nothing that is known beforehand'}."
+        )
     return table
 
 
@@ -154,8 +162,19 @@ def _provides(slot: Slot, name: str, wanted: str | None, console: Console) -> bo
     if wanted is None:
         return True
     try:
-        promised = getattr(slot.get(name), "provides", frozenset())
+        return wanted in _promised(slot, name)
     except ValueError as error:  # a broken plug-in hides nobody else's part
         console.print(f"[yellow]left out:[/] {escape(str(error))}")
         return False
-    return isinstance(promised, frozenset) and wanted in promised
+
+
+def _all_promised(slot: Slot) -> Iterator[str]:
+    for name in slot.names():
+        with contextlib.suppress(ValueError):  # said above
+            yield from _promised(slot, name)
+
+
+def _promised(slot: Slot, name: str) -> frozenset[str]:
+    """What every part of this class provides; a part may learn it only when it is built."""
+    promised = getattr(slot.get(name), "provides", None)
+    return promised if isinstance(promised, frozenset) else frozenset()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 from collections.abc import Iterator
 
@@ -14,7 +13,10 @@ from zoo.contracts import CropView
 from zoo.mano.layer import ManoLayer
 from zoo.model import HandMeshModel
 
-INPUTS = tuple(field.name for field in dataclasses.fields(CropView))
+# What every view holds; a model that can read depth answers as it does where there is none.
+INPUTS = tuple(
+    field.name for field in dataclasses.fields(CropView) if field.default is dataclasses.MISSING
+)
 OUTPUTS = ("rotmats", "betas", "position", "vertices", "joints", "keypoints", "camera")
 _TRACED = 2  # hands the graph is traced with; 1 would make one hand a constant
 
@@ -26,13 +28,12 @@ class CannotExport(ValueError):
 class HandGraph(nn.Module):
     """CropView in, HandMesh and its parameters out, every one a plain tensor.
 
-    model: in evaluation mode and fp32. It is not changed.
+    model: in evaluation mode and fp32.
     """
 
     def __init__(self, model: HandMeshModel) -> None:
         super().__init__()
         self.model = model
-        self.hand = _traceable(model.hand)
 
     def forward(
         self,
@@ -50,7 +51,7 @@ class HandGraph(nn.Module):
         """
         view = CropView(images, intrinsics, hand_box, frame_from_crop, is_left)
         prediction = self.model.predict_hand(view)
-        mesh = self.hand.place(prediction)
+        mesh = self.model.hand.place(prediction)
         said = (
             prediction.rotmats,
             prediction.betas,
@@ -72,7 +73,7 @@ def trace(model: HandMeshModel, view: CropView) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1)
     shapes = {name: {0: batch} for name in INPUTS}
     try:
-        with torch.no_grad(), _all_fp32():
+        with torch.no_grad(), _all_fp32(), _plain_trees(model):
             return torch.export.export(HandGraph(model), (), crops, dynamic_shapes=shapes)
     except Exception as error:  # torch raises a different class for everything it cannot trace
         reason = str(error).strip().splitlines()[0][:200]
@@ -105,10 +106,18 @@ def _all_fp32() -> Iterator[None]:
         torch.autocast = original
 
 
-def _traceable(hand: ManoLayer) -> ManoLayer:
-    # smplx walks its kinematic tree by a tensor's values, which no graph knows beforehand.
-    hand = copy.deepcopy(hand)
-    parents = hand.skinning.parents.cpu().numpy()
-    del hand.skinning.parents
-    hand.skinning.parents = parents
-    return hand
+@contextlib.contextmanager
+def _plain_trees(model: HandMeshModel) -> Iterator[None]:
+    # smplx walks its kinematic tree by a tensor's values, which no graph knows beforehand. Heads
+    # that measure their own hand hold one too.
+    hands = {module for module in model.modules() if isinstance(module, ManoLayer)}
+    trees = {hand: hand.skinning.parents for hand in hands}
+    for hand, parents in trees.items():
+        del hand.skinning.parents
+        hand.skinning.parents = parents.cpu().numpy()
+    try:
+        yield
+    finally:
+        for hand, parents in trees.items():
+            del hand.skinning.parents
+            hand.skinning.register_buffer("parents", parents, persistent=False)

@@ -71,6 +71,10 @@ def size_of_run(config_name: str, checkpoint: Path, asked: str) -> str:
     if checkpoint.suffix == ".safetensors" or (folder / CONVERTED).is_file():
         return "full"
     named = [size for size in SIZES[1:] if re.search(rf"-{size}(-\d+)?$", folder.resolve().name)]
+    if not checkpoint.exists():
+        raise ValueError(
+            f"{checkpoint}: no such file or folder; name a checkpoint, or the folder of a run."
+        )
     if not named:
         raise ValueError(
             f"{checkpoint}: nothing beside it says at which size {config_name} was trained; add "

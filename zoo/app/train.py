@@ -58,6 +58,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
 
     Raises ValueError (its subclasses) in one sentence before any long work.
     """
+    _look_for_data(request)
     for plugin in request.plugins:
         load_plugin(plugin)
     console = launch.join(request.launcher, console)
@@ -151,6 +152,16 @@ class Watch:
         }
 
 
+def _look_for_data(request: TrainRequest) -> None:
+    """A misspelt path is said before a model is built; patterns are looked up later."""
+    for option, given in (("--data", request.data), ("--val-data", request.val_data)):
+        if given and not set("*?[{") & set(given) and not Path(given).expanduser().exists():
+            raise ValueError(
+                f"{option} {given}: no such file or folder; name a .tar, a folder of them, or one "
+                f"with train and val inside."
+            )
+
+
 def resolve(request: TrainRequest) -> tuple[dict[str, Any], ChosenSize]:
     """The config with its size, the user's changes and budget, and the size chosen."""
     size = choose_size(load(request.config, request.changes), request.size, request.data)
@@ -191,8 +202,9 @@ def describe(
     table.add_row("augmentation", ", ".join(used) or "none", "")
     batch = config["data"]["train"]["batch_size"]
     total = sum(p.numel() for p in model.parameters())
+    table.add_row("all parts", "", f"{total / 1e6:.2f} M")
     budget = f"{config['train_cfg']['max_iters']} steps of {batch}, {config['model']['precision']}"
-    table.add_row("budget", budget, f"{total / 1e6:.2f} M")
+    table.add_row("budget", budget, "")
     table.add_row("hand", model.hand.name, "")
     table.add_row("run", str(work_dir), "")
     report = getattr(model.backbone, "load_report", None)

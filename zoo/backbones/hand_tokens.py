@@ -83,7 +83,7 @@ class HandTokenViT(ViTPose):
     def _embedded(self, images: Tensor) -> Tensor:
         patches = self._patches(images)
         tokens = self.hand_tokens().to(patches.dtype)
-        return torch.cat((tokens.expand(len(images), -1, -1), patches), dim=1)
+        return torch.cat((tokens.expand(images.shape[0], -1, -1), patches), dim=1)
 
     def hand_tokens(self) -> Tensor:
         """The tokens of the average hand: (1, 18, token_dim), rotations, shape, camera."""

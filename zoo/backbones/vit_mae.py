@@ -114,7 +114,7 @@ class ViTMAE(TokenBackbone):
         patches = self.token_grid[0] * self.token_grid[1]
         # The library orders patches by this "noise", whose default is random at every mask ratio.
         order = torch.arange(patches, device=pictures.device, dtype=torch.float32)
-        told = {"noise": order.expand(len(pictures), -1), "interpolate_pos_encoding": True}
+        told = {"noise": order.expand(pictures.shape[0], -1), "interpolate_pos_encoding": True}
         if self.levels is None:
             return [self.vit(pictures, **told).last_hidden_state]
         hidden = self.vit(pictures, **told, output_hidden_states=True).hidden_states

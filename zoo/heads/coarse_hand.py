@@ -72,7 +72,7 @@ class CoarseHand(nn.Module):
         patches = last[:, self.num_prefix_tokens :]
         hand = last[:, : self.num_prefix_tokens]
         if self.looks is not None:
-            queries = tokens.new_zeros(len(tokens), NUM_HAND_TOKENS, tokens.shape[-1])
+            queries = tokens.new_zeros(tokens.shape[0], NUM_HAND_TOKENS, tokens.shape[-1])
             hand = self.looks.attend(queries, self.looks.prepare(tokens))
         pose = self.init_hand_pose + self.decpose(hand[:, :NUM_ROTATIONS]).flatten(1)
         betas = self.init_betas + self.decshape(hand[:, -2])

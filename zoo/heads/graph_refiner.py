@@ -122,7 +122,7 @@ class GraphRefiner(nn.Module):
         turn = self.pose_head(query.token)
         betas = coarse_betas + self.shape_head(query.token)
         rotmats, aux = self._corrected(coarse, turn)
-        start = weak if self.far_camera else self.camera.initial.expand(len(weak), -1)
+        start = weak if self.far_camera else self.camera.initial.expand(weak.shape[0], -1)
         reading = self.camera(query.token, start, view)
         place = reading.pose
         if getattr(self.camera, "norm_by_hand", False):

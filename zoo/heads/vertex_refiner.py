@@ -113,7 +113,7 @@ class VertexRefiner(nn.Module):
         pose = coarse_pose + self.dec_pose(query.token)
         betas = coarse_betas + self.dec_shape(query.token)
         rotmats = self._rotmats(pose)
-        start = weak if self.refines_camera else self.camera.initial.expand(len(weak), -1)
+        start = weak if self.refines_camera else self.camera.initial.expand(weak.shape[0], -1)
         reading = self.camera(query.token, start, view)
         place = reading.pose
         if getattr(self.camera, "norm_by_hand", False):

@@ -73,7 +73,7 @@ class RayBias(nn.Module):
         tokens: (B, levels * N, C).
         returns: the same shape; the tokens given stay as they are.
         """
-        if self.training and len(tokens) < 2:
+        if self.training and tokens.shape[0] < 2:
             raise ValueError(
                 "RayBias normalises over the batch and was given one hand to train on; set "
                 "data.train.batch_size to 2 or more, or use the neck ray_attention."

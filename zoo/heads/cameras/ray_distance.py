@@ -79,8 +79,8 @@ class RayDistanceCamera(nn.Module):
         height, width = view.crop_size
         log_heatmap = self.decuv(token).log_softmax(dim=-1).unflatten(-1, self.cells)
         heat = log_heatmap.exp()
-        columns = (self.column_fraction * width).expand(len(token), -1)
-        rows = (self.row_fraction * height).expand(len(token), -1)
+        columns = (self.column_fraction * width).expand(token.shape[0], -1)
+        rows = (self.row_fraction * height).expand(token.shape[0], -1)
         x = (heat.sum(-2) * columns).sum(-1)
         y = (heat.sum(-1) * rows).sum(-1)
         pixel = torch.stack((x, y), dim=-1)

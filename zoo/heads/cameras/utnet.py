@@ -60,7 +60,7 @@ class UTNetCamera(WeakPerspectiveCamera):
         estimate: (B, 3) s in 1/m, tx and ty in m; the average hand's where there is none.
         returns: values (B, 3) likewise; position (B, 3) m.
         """
-        start = self.initial.expand(len(token), -1) if estimate is None else estimate
+        start = self.initial.expand(token.shape[0], -1) if estimate is None else estimate
         values = start if self.linear is None else start + self.linear(token)
         pose = self.pose(values, view.crop_size)
         return CameraReading(values=values, pose=pose)
@@ -77,7 +77,7 @@ class UTNetCamera(WeakPerspectiveCamera):
         intrinsics = values.new_tensor(
             ((across, 0.0, width / 2), (0.0, focal, height / 2), (0.0, 0.0, 1.0))
         )
-        intrinsics = intrinsics.expand(len(values), -1, -1)
+        intrinsics = intrinsics.expand(values.shape[0], -1, -1)
         return CameraPose(position=position, anchor="mano_origin", intrinsics=intrinsics)
 
     def _position(self, values: Tensor, crop_size: tuple[int, int]) -> tuple[Tensor, int]:
