@@ -29,6 +29,7 @@ def synth(
     ),
     sequences: Annotated[float, typer.Option(help="Share of pictures that belong to clips")] = 0.0,
     clip_frames: Annotated[int, typer.Option(help="Frames of a clip")] = 8,
+    depth: Annotated[Optional[str], typer.Option(help="Depth too: exact or sensor")] = None,  # noqa: UP045
     jobs: Annotated[Optional[int], typer.Option(help="Processes; default: the cores")] = None,  # noqa: UP045
 ) -> None:
     """Render hands with exact labels into WebDataset shards; a killed run goes on where it was."""
@@ -43,6 +44,7 @@ def synth(
         split=split,
         sequences=sequences,
         clip_frames=clip_frames,
+        depth=depth,
         jobs=jobs,
     )
     for name, part in told["splits"].items():

@@ -75,8 +75,7 @@ def embedded(config: Mapping[str, Any], console: Console) -> Path:
         console,
         count=total,
         split=(count / total, val_count / total),
-        image_size=recipe["image_size"],
-        seed=recipe["seed"],
+        **recipe,
     )
     return folder
 

@@ -74,33 +74,33 @@ class PackedBatch:
 
     pixels: Tensor  # (sum of h*w*3,) uint8
     numbers: Tensor  # all labels one after another, float32
-    heads: tuple[tuple[str, str, bool, int, int, bool], ...]  # key, source, left, h, w, has surface
+    heads: tuple[tuple[str, str, bool, int, int, bool, bool], ...]  # what `_head` tells
     skipped: tuple[SkippedSample, ...]
     clips: dict[str, Tensor | None]  # times, rows and runs of a FrameBatch
+    depths: Tensor | None = None  # (sum of h*w of the frames that have one,) float32
 
 
 def pack(batch: FrameBatch) -> PackedBatch:
     """The same batch as flat tensors; `unpack` gives it back."""
-    pixels, numbers, heads = [], [], []
+    pixels, numbers = [], []
     for frame in batch.frames:
-        height, width = frame.image.shape[-2:]
-        surface = frame.label.vertices is not None
         pixels.append(frame.image.permute(1, 2, 0).reshape(-1))
-        numbers.extend(value.reshape(-1) for value in _numbers(frame, surface))
-        heads.append((frame.key, frame.source, frame.is_left, height, width, surface))
+        numbers.extend(value.reshape(-1) for value in _numbers(frame, _has_surface(frame)))
+    depths = [frame.depth.reshape(-1) for frame in batch.frames if frame.depth is not None]
     return PackedBatch(
         pixels=torch.cat(pixels) if pixels else torch.empty(0, dtype=torch.uint8),
         numbers=torch.cat(numbers) if numbers else torch.empty(0),
-        heads=tuple(heads),
+        heads=tuple(_head(frame) for frame in batch.frames),
         skipped=batch.skipped,
         clips={"times": batch.times, "rows": batch.rows, "runs": batch.runs},
+        depths=torch.cat(depths) if depths else None,
     )
 
 
 def unpack(packed: PackedBatch) -> FrameBatch:
     """The batch that was packed; its tensors are views of the flat ones."""
-    frames, pixel, number = [], 0, 0
-    for key, source, is_left, height, width, surface in packed.heads:
+    frames, pixel, number, reading = [], 0, 0, 0
+    for key, source, is_left, height, width, surface, deep in packed.heads:
         values = {}
         for name, shape in (_NUMBERS | _SURFACE if surface else _NUMBERS).items():
             size = torch.Size(shape).numel()
@@ -109,12 +109,27 @@ def unpack(packed: PackedBatch) -> FrameBatch:
         image = packed.pixels[pixel : pixel + height * width * 3].view(height, width, 3)
         pixel += height * width * 3
         outside = {name: values.pop(name) for name in _OF_THE_FRAME}
+        if deep:
+            area = height * width
+            outside["depth"] = packed.depths[reading : reading + area].view(height, width)
+            reading += area
         label = HandTarget(**values)
         image = image.permute(2, 0, 1)
         frames.append(
             Frame(image=image, is_left=is_left, label=label, key=key, source=source, **outside)
         )
     return FrameBatch(frames=tuple(frames), skipped=packed.skipped, **packed.clips)
+
+
+def _head(frame: Frame) -> tuple[str, str, bool, int, int, bool, bool]:
+    """Key, source, left, h, w, has surface, has depth."""
+    height, width = frame.image.shape[-2:]
+    told = _has_surface(frame), frame.depth is not None
+    return frame.key, frame.source, frame.is_left, height, width, *told
+
+
+def _has_surface(frame: Frame) -> bool:
+    return frame.label.vertices is not None
 
 
 def _numbers(frame: Frame, surface: bool) -> Iterator[Tensor]:

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from zoo.contracts import Frame, HandTarget
 from zoo.data.pictures import SUFFIXES, decode_picture
+from zoo.data.schema_depth import check_depths, depth_members, depth_of, read_depths
 from zoo.geometry.camera import assumed_intrinsics
 
 SCHEMA = "handclip-1"
@@ -83,6 +84,7 @@ class ClipSample:
     pictures: tuple[bytes, ...]  # T encoded pictures
     suffixes: tuple[str, ...]  # "jpg", "png" or "webp", one a picture
     shard: str = ""
+    depths: tuple[bytes | None, ...] = ()  # T 16-bit PNGs in units of meta's depth.unit_m, or none
 
     def slots(self) -> list[tuple[int, int]]:
         """Every (hand, frame) that carries a label, frame by frame."""
@@ -121,6 +123,7 @@ def encode(sample: ClipSample) -> dict[str, bytes]:
     members[ARRAYS] = save_arrays(arrays)
     for index, (picture, suffix) in enumerate(zip(sample.pictures, sample.suffixes, strict=True)):
         members[f"f{index:04d}.{suffix}"] = picture
+    members |= depth_members(sample)
     return {f"{sample.key}.{name}": data for name, data in members.items()}
 
 
@@ -146,7 +149,8 @@ def parse(members: Mapping[str, Any], shard: str = "") -> ClipSample:
         raise blank.bad(ARRAYS, f"not a safetensors file ({error})") from error
     found = sorted(name for name in members if re.fullmatch(r"f\d{4}\.\w+", name))
     pictures = tuple(members[name] for name in found)
-    sample = ClipSample(key, meta, arrays, pictures, tuple(n.split(".")[1] for n in found), shard)
+    suffixes, depths = tuple(n.split(".")[1] for n in found), read_depths(members, len(pictures))
+    sample = ClipSample(key, meta, arrays, pictures, suffixes, shard, depths)
     _check_layout(sample)
     return sample
 
@@ -186,6 +190,7 @@ def decode_slot(sample: ClipSample, hand: int, frame: int) -> Frame:
         label=_label(sample.arrays, hand, frame),
         key=sample.key + suffix,
         source=str(sample.meta.get("dataset", "unknown")),
+        depth=depth_of(sample, frame, (height, width)),
     )
 
 
@@ -251,6 +256,7 @@ def _check_layout(sample: ClipSample) -> None:
         raise sample.bad("f0000", f"{found}; the pictures are members f0000.jpg, f0001.jpg, ...")
     if unknown := set(sample.suffixes) - set(SUFFIXES):
         raise sample.bad("f0000", f"pictures are {', '.join(SUFFIXES)}, not {sorted(unknown)}")
+    check_depths(sample)
     sizes = {"H": len(hands), "T": len(frames)}
     for name, column in _EVERY.items():
         array = sample.arrays.get(name)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from zoo.data.schema import ARRAYS, META, BadSample, ClipSample, encode, parse
+from zoo.data.schema_depth import is_depth
 
 INDEX = "index.json"
 _INDEX_SCHEMA = "handclip-index-1"
@@ -85,8 +86,8 @@ def count_frames(urls: Sequence[str]) -> int:
 
 def count_pictures(urls: Sequence[str]) -> int:
     """How many pictures the shards hold, from the headers of their members."""
-    names = (name for url in urls for name, _, _ in _members(url))
-    return sum(not name.endswith((META, ARRAYS)) for name in names)
+    names = (name.partition(".")[2] for url in urls for name, _, _ in _members(url))
+    return sum(name not in (META, ARRAYS) and not is_depth(name) for name in names)
 
 
 def fingerprint(urls: Sequence[str]) -> str:

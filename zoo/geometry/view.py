@@ -18,6 +18,7 @@ from torch import Tensor
 
 from zoo.contracts import CropView, HandTarget, ViewChange
 from zoo.geometry.camera import inverse_intrinsics
+from zoo.geometry.depth import warp_depth
 from zoo.geometry.rotation import nearest_rotation
 
 
@@ -145,10 +146,7 @@ def unstretched(target: HandTarget, linear: Tensor) -> HandTarget:
     target: labels after the change.
     linear: (B, 3, 3) of the change.
     """
-    mirror = torch.ones_like(linear[:, 0])
-    mirror[:, 0] = torch.linalg.det(linear).sign()
-    turned = nearest_rotation(linear * mirror[:, None]) * mirror[:, None]  # the polar factor
-    shape = turned @ torch.linalg.inv_ex(linear).inverse
+    shape = without_stretch(linear)
     wrist, has_wrist = target.joints[:, :1], target.joints_valid[:, :1] > 0
 
     def about_wrist(points: Tensor, valid: Tensor) -> Tensor:
@@ -162,6 +160,18 @@ def unstretched(target: HandTarget, linear: Tensor) -> HandTarget:
     return dataclasses.replace(moved, vertices=vertices)
 
 
+def without_stretch(linear: Tensor) -> Tensor:
+    """What takes the stretch out of points that were moved by L: its polar factor times L^-1.
+
+    linear: (B, 3, 3).
+    returns: (B, 3, 3).
+    """
+    mirror = torch.ones_like(linear[:, 0])
+    mirror[:, 0] = torch.linalg.det(linear).sign()
+    turned = nearest_rotation(linear * mirror[:, None]) * mirror[:, None]  # the polar factor
+    return turned @ torch.linalg.inv_ex(linear).inverse
+
+
 def apply(
     images: Sequence[Tensor],
     target: HandTarget,
@@ -172,6 +182,7 @@ def apply(
     change: ViewChange,
     size: tuple[int, int],
     blur: float | None = None,
+    depths: Sequence[Tensor | None] = (),
 ) -> tuple[CropView, HandTarget]:
     """Crops and labels after one change of view: one warp, everything moved by the same matrices.
 
@@ -182,6 +193,7 @@ def apply(
     is_left: (B,) bool, passed on.
     change: from the pictures' cameras to the crops'.
     size: (H, W) px of the crops; blur: see `warp_to_crop`.
+    depths: B depth maps of the pictures, None where there is none, or nothing at all.
     """
     crop_from_frame = pixel_homography(change, intrinsics)
     view = CropView(
@@ -190,6 +202,7 @@ def apply(
         hand_box=hand_box,
         frame_from_crop=inverse_homography(change, intrinsics),
         is_left=is_left,
+        depth=warp_depth(depths, crop_from_frame, size),
     )
     return view, move_target(target, intrinsics, change)
 

@@ -54,5 +54,14 @@ def test_a_packed_batch_is_two_tensors_however_many_frames(batch):
     assert len(tensors) == 2
 
 
+def test_depth_travels_with_the_frames_that_have_it(batch):
+    first, second = batch.frames
+    depth = torch.rand(second.image.shape[1:])
+    deep = dataclasses.replace(batch, frames=(first, dataclasses.replace(second, depth=depth)))
+    back = unpack(pickle.loads(pickle.dumps(pack(deep))))
+    assert back.frames[0].depth is None
+    assert torch.equal(back.frames[1].depth, depth)
+
+
 def test_an_empty_batch_can_be_packed():
     assert unpack(pack(FrameBatch(frames=()))) == FrameBatch(frames=())

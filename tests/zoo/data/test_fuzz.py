@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import random
@@ -15,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from zoo.contracts import Frame
+from zoo.data.pictures import encode_depth
 from zoo.data.schema import ARRAYS, META, BadSample, decode, encode
 from zoo.data.streams import EvalStream
 
@@ -135,6 +137,9 @@ def keeps_the_contract(frame):
         assert not label.rotmats.any()
         assert not label.betas.any()
     assert frame.intrinsics.isfinite().all()
+    if frame.depth is not None:
+        assert frame.depth.shape == frame.image.shape[1:]
+        assert (frame.depth.isfinite() & (frame.depth >= 0)).all()
 
 
 def fuzz(make_sample, count, seed):
@@ -143,6 +148,10 @@ def fuzz(make_sample, count, seed):
     samples = [
         make_sample(number, hands=1 + number % 2, frames=1, suffix="jpg")[0] for number in range(4)
     ]
+    told, depth = {"depth": {"unit_m": 1e-4}}, encode_depth(np.full((60, 80), 0.6, np.float32))
+    samples.append(
+        dataclasses.replace(samples[0], meta={**samples[0].meta, **told}, depths=(depth,))
+    )
     for _ in range(count):
         members = damaged(rng.choice(samples), rng)
         try:

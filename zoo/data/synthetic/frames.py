@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.contracts import FrameBatch
 from zoo.data.schema import decode, encode
-from zoo.data.synthetic.write import Recipe, draw_sample
+from zoo.data.synthetic.write import Depth, Recipe, draw_sample
 
 
 class RenderedFrames:
@@ -14,10 +14,13 @@ class RenderedFrames:
     draw the same hands on every machine.
 
     count: pictures, one hand each. image_size: px of a side.
+    depth: None, or depth maps too: "exact", or as a "sensor" sees them.
     """
 
-    def __init__(self, *, count: int, seed: int = 0, image_size: int = 128) -> None:
-        self.recipe = Recipe(count, image_size, seed, (1.0, 0.0), 0.0, 8)
+    def __init__(
+        self, *, count: int, seed: int = 0, image_size: int = 128, depth: Depth | None = None
+    ) -> None:
+        self.recipe = Recipe(count, image_size, seed, (1.0, 0.0), 0.0, 8, depth=depth)
 
     def __call__(self) -> FrameBatch:
         """The hands as a loader yields them."""

@@ -15,7 +15,7 @@ from zoo.data.synthetic.film import Film, develop, tone_curves
 from zoo.data.synthetic.props import Prop
 from zoo.data.synthetic.scene import Scene, see
 from zoo.data.synthetic.shade import Lighting, Surface, Window, shade, shadow_map, vertex_normals
-from zoo.geometry.raster import rasterize_into
+from zoo.geometry.raster import rasterize, rasterize_into
 from zoo.mano.procedural.appearance import SIDE
 
 SAMPLES = 2  # along each side of a pixel
@@ -54,14 +54,27 @@ class Renderer:
         """(S, S, 3) uint8 RGB of one frame, mirrored where the scene asks for a left hand."""
         if look.sleeve is not None:
             self.body.paint(0, look.sleeve.texels)
-        orient = scene.orient[frame]
-        arm = self.body.arm(scene.vertices[frame], orient, look.bend, look.sleeve)
-        mesh = joined([arm, *(prop.at(scene, frame) for prop in props)])
+        mesh = self._mesh(scene, frame, look, props)
         window = self._rasterize(mesh, scene.intrinsics)
         background = self._background(look)
         self._shade(mesh, look, background, window, scene.intrinsics[0, 0])
         out = self._develop(window, look, background, rng)
         return out[:, ::-1] if scene.is_left else out
+
+    def depth(self, scene: Scene, frame: int, look: Look, props: Sequence[Prop]) -> np.ndarray:
+        """(S, S) float32 m at the centres of the picture's pixels, mirrored as it is; 0: nothing.
+
+        Exact: what stands there is the mesh. The background is a flat picture and has no depth.
+        """
+        mesh = self._mesh(scene, frame, look, props)
+        points = np.column_stack([see(mesh.vertices, scene.intrinsics), mesh.vertices[:, 2]])
+        depth, _, _ = rasterize(points, mesh.faces, (self.size, self.size), cull=True)
+        depth[np.isinf(depth)] = 0
+        return depth[:, ::-1] if scene.is_left else depth
+
+    def _mesh(self, scene: Scene, frame: int, look: Look, props: Sequence[Prop]) -> Mesh:
+        arm = self.body.arm(scene.vertices[frame], scene.orient[frame], look.bend, look.sleeve)
+        return joined([arm, *(prop.at(scene, frame) for prop in props)])
 
     def _rasterize(self, mesh: Mesh, intrinsics: np.ndarray) -> Window:
         vertices = mesh.vertices

@@ -8,15 +8,17 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
-from zoo.data.pictures import encode_jpeg
+from zoo.data.pictures import encode_depth, encode_jpeg
 from zoo.data.schema import ClipSample
+from zoo.data.schema_depth import told_unit
 from zoo.data.shards import (
     ShardIndex,
     fingerprint,
@@ -32,6 +34,7 @@ from zoo.data.synthetic.labels import sample_of
 from zoo.data.synthetic.props import draw_props
 from zoo.data.synthetic.render import NUM_BACKGROUNDS, SPARE, Renderer
 from zoo.data.synthetic.scene import draw_scene
+from zoo.data.synthetic.sensor import sensed
 from zoo.mano.procedural import PosePrior, load
 from zoo.mano.procedural.archive import ARCHIVE
 
@@ -39,6 +42,7 @@ GENERATOR = "clayhand-render-1"  # changes whenever the same code and seed give 
 DATASET = "dataset.json"
 SHARD_PICTURES = 256
 SPLITS = ("train", "val")
+Depth = Literal["exact", "sensor"]
 
 
 @cache
@@ -61,6 +65,11 @@ class Recipe:
     sequences: float
     clip_frames: int
     generator: str = field(default_factory=generator)
+    depth: Depth | None = None
+
+    def told(self) -> dict[str, Any]:
+        """The entry of dataset.json; silent on depth where there is none, as it always was."""
+        return {k: v for k, v in asdict(self).items() if k != "depth" or v is not None}
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ def write_dataset(
     split: tuple[float, float] = (0.9, 0.1),
     sequences: float = 0.0,
     clip_frames: int = 8,
+    depth: Depth | None = None,
     jobs: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> dict:
@@ -96,10 +106,11 @@ def write_dataset(
 
     count: pictures in both splits together. split: their shares, train then val.
     sequences: share of the pictures that belong to clips of `clip_frames` consecutive frames.
+    depth: adds depth pictures, "exact" or as a "sensor" sees them; nothing else changes by it.
     progress: called with the number of pictures of each shard that is there.
     returns: what dataset.json says: recipe, counts, fingerprints.
     """
-    recipe = Recipe(count, image_size, seed, tuple(split), sequences, clip_frames)
+    recipe = Recipe(count, image_size, seed, tuple(split), sequences, clip_frames, depth=depth)
     _check(recipe)
     folder = Path(folder)
     _claim(folder, recipe)
@@ -120,7 +131,8 @@ def write_dataset(
 def draw_sample(recipe: Recipe, split: int, shard: int, index: int, frames: int) -> ClipSample:
     """One sample of a data set, by where it stands; needs no other sample to be drawn."""
     origin = np.random.SeedSequence([recipe.seed, split, shard, index])
-    of_labels, of_pictures = (np.random.default_rng(child) for child in origin.spawn(2))
+    rngs = (np.random.default_rng(child) for child in origin.spawn(3))
+    of_labels, of_pictures, of_depth = rngs
     scene = draw_scene(of_labels, _hand(), _prior(), frames=frames, image_size=recipe.image_size)
     look = draw_look(of_pictures, backgrounds=NUM_BACKGROUNDS, spare=SPARE)
     renderer = _renderer(recipe.image_size, recipe.seed)
@@ -131,7 +143,14 @@ def draw_sample(recipe: Recipe, split: int, shard: int, index: int, frames: int)
     ]
     name = SPLITS[split]
     key = f"synthetic/{name}/{shard:06d}/{index:04d}"
-    return sample_of(scene, pictures, key=key, split=name, image_size=recipe.image_size)
+    sample = sample_of(scene, pictures, key=key, split=name, image_size=recipe.image_size)
+    if recipe.depth is None:
+        return sample
+    maps = [renderer.depth(scene, t, look, props) for t in range(frames)]
+    if recipe.depth == "sensor":
+        maps = [sensed(depth, of_depth) for depth in maps]
+    depths = tuple(encode_depth(depth) for depth in maps)
+    return replace(sample, meta={**sample.meta, **told_unit()}, depths=depths)
 
 
 def _write(folder: Path, shard: _Shard) -> _Shard:
@@ -184,10 +203,10 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     """Leave the recipe in the folder, or make sure that it is the one already there."""
     path = folder / DATASET
     if path.is_file():
-        found = json.loads(path.read_text()).get("recipe")
-        wanted = json.loads(json.dumps(asdict(recipe)))
+        found = json.loads(path.read_text()).get("recipe") or {}
+        wanted = json.loads(json.dumps(recipe.told()))
         if found != wanted:
-            other = [k for k in wanted if found is None or found.get(k) != wanted[k]]
+            other = [k for k in wanted | found if found.get(k) != wanted.get(k)]
             raise ValueError(
                 f"{folder} already holds a data set with another {', '.join(other)}; "
                 "choose another folder, or delete it to write it anew."
@@ -195,7 +214,7 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     elif any(folder.glob("*/*.tar")):
         raise ValueError(f"{folder} holds shards without a {DATASET}; choose an empty folder.")
     else:
-        _leave(folder, {"recipe": asdict(recipe), "complete": False})
+        _leave(folder, {"recipe": recipe.told(), "complete": False})
 
 
 def _finish(folder: Path, recipe: Recipe, shards: list[_Shard]) -> dict:
@@ -212,7 +231,7 @@ def _finish(folder: Path, recipe: Recipe, shards: list[_Shard]) -> dict:
             "frames": sum(entry.frames for entry in entries.values()),
             "fingerprint": fingerprint([str(path) for path in mine]),
         }
-    told = {"schema": "handclip-1", "recipe": asdict(recipe), "complete": True, "splits": splits}
+    told = {"schema": "handclip-1", "recipe": recipe.told(), "complete": True, "splits": splits}
     told["command"] = _command(recipe)
     _leave(folder, told)
     return told
@@ -225,15 +244,18 @@ def _leave(folder: Path, told: dict) -> None:
 def _command(recipe: Recipe) -> str:
     train, val = recipe.split
     clips = f" --sequences {recipe.sequences} --clip-frames {recipe.clip_frames}"
+    depth = f" --depth {recipe.depth}" if recipe.depth else ""
     return (
         f"zoo data synth FOLDER --count {recipe.count} --image-size {recipe.image_size} "
-        f"--seed {recipe.seed} --split {train} {val}{clips if recipe.sequences else ''}"
+        f"--seed {recipe.seed} --split {train} {val}{clips if recipe.sequences else ''}{depth}"
     )
 
 
 def _check(recipe: Recipe) -> None:
     if recipe.count < 1:
         raise ValueError(f"count is {recipe.count}; a data set needs at least one picture.")
+    if recipe.depth not in (None, "exact", "sensor"):
+        raise ValueError(f"depth is {recipe.depth!r}; it is exact, sensor or None for no depth.")
     if recipe.image_size < 32:
         raise ValueError(f"image_size is {recipe.image_size} px; hands need 32 px or more.")
     if min(recipe.split) < 0 or not sum(recipe.split):
