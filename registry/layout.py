@@ -84,7 +84,15 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
     "default_hooks": ("checkpoint", "logger"),
     "randomness": ("seed",),
     "visualizer": ("backends",),
-    "data.synthetic": ("count", "val_count", "image_size", "seed", "sequences", "clip_frames"),
+    "data.synthetic": (
+        "count",
+        "val_count",
+        "image_size",
+        "seed",
+        "sequences",
+        "clip_frames",
+        "depth",
+    ),
 }
 
 # What a part may be told by its neighbours when the config does not say it.

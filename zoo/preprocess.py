@@ -24,6 +24,7 @@ from zoo.contracts import (
     ViewChange,
 )
 from zoo.geometry.camera import assumed_intrinsics
+from zoo.geometry.depth import reshaped_depth
 from zoo.geometry.view import (
     apply,
     compose,
@@ -32,6 +33,7 @@ from zoo.geometry.view import (
     move_points,
     pixel_homography,
     unstretched,
+    without_stretch,
 )
 
 Chosen = TypeVar("Chosen", Tensor, ViewChange)
@@ -146,9 +148,10 @@ class Preprocess(BaseDataPreprocessor):
             change=compose(change, to_crop),
             size=self.crop.size,
             blur=self.crop.eval_blur if rng is None else self.crop.blur,
+            depths=[frame.depth for frame in frames],
         )
         if rng is not None and self._keeps_shape:
-            target = unstretched(target, change.linear)
+            inputs, target = _unstretched(inputs, target, change.linear)
         return inputs, target
 
     @property
@@ -256,6 +259,19 @@ def _stacked_labels(frames: Sequence[Frame], device: torch.device) -> HandTarget
     elif stacked["vertices_valid"] is None:
         stacked["vertices_valid"] = torch.ones(len(labels), device=device)
     return HandTarget(**stacked)
+
+
+def _unstretched(
+    inputs: CropView, target: HandTarget, linear: Tensor
+) -> tuple[CropView, HandTarget]:
+    """Labels without the stretch, and depth that agrees with them."""
+    moved = unstretched(target, linear)
+    if inputs.depth is None:
+        return inputs, moved
+    wrist, known = target.joints[:, 0], target.joints_valid[:, 0] > 0
+    depth = reshaped_depth(inputs.depth, inputs.intrinsics, without_stretch(linear), wrist)
+    depth = torch.where(known[:, None, None], depth, inputs.depth)
+    return dataclasses.replace(inputs, depth=depth), moved
 
 
 def _is_rigid(linear: Tensor) -> Tensor:
