@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks.diagnose import ProbeRun, diagnose
+from benchmarks.bug_records import Records, fingerprint
+from benchmarks.diagnose import ProbeRun, diagnose, plain
 from benchmarks.faults import Fault, caught
 from benchmarks.subject import Subject, subject_of
 from registry.config import available
-from registry.overrides import shrink
+from registry.layout import at
 from registry.whole import load
 from zoo.contracts import Finding
 
@@ -26,6 +30,7 @@ Report = Callable[[str], None]
 BROKEN = ("csvit2_old", "utnet")  # recipes that are shipped with the flaws they are known for
 ABLATIONS = "ablations"  # one step each away from csvit2_old, the rest of its flaws kept
 SIZES = ("tiny", "full")  # full: the recipe as written, its parts made small
+WIDE_PARTS = ("backbone", "neck", "head", "temporal")
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,7 @@ class Verdict:
     family: str  # of the file it is planted by
     caught: bool
     seconds: float
-    runs: tuple[ProbeRun, ...]
-    broken: str = ""  # why the fault could not even be planted
+    told: str  # the line of the log, with what was found instead where the fault was missed
 
 
 @dataclass(frozen=True)
@@ -65,33 +69,56 @@ def faults(folder: Path = BUGS) -> list[tuple[str, Fault]]:
     return found
 
 
-def plant_all(chosen: Iterable[tuple[str, Fault]], report: Report = print) -> list[Verdict]:
-    """Plants every fault into its healthy config and runs the probe that has to see it."""
-    healthy: dict[str, Subject] = {}
+def plant_all(
+    chosen: Iterable[tuple[str, Fault]], report: Report = print, records: Records | None = None
+) -> list[Verdict]:
+    """Plants every fault into its healthy config and runs the probe that has to see it.
+
+    records: what is in them is not planted again.
+    """
+    records, healthy = records or Records(), {}
     verdicts = []
     for family, fault in chosen:
-        if fault.base not in healthy:
-            healthy[fault.base] = subject_at(fault.base, "tiny")
-        verdicts.append(_planted(family, fault, healthy[fault.base]))
-        report(_line(verdicts[-1]))
+        known = records.recall(family, fault.name)
+        if known is None:
+            if fault.base not in healthy:
+                healthy[fault.base] = subject_at(fault.base, "tiny")
+            known = _planted(family, fault, healthy[fault.base])
+            records.keep(family, fault.name, known)
+        seen = {key: known[key] for key in ("caught", "seconds", "told")}
+        verdicts.append(Verdict(fault, family, **seen))
+        report(verdicts[-1].told)
     return verdicts
 
 
 def alarms(
-    configs: Sequence[str], sizes: Sequence[str] = SIZES, report: Report = print
+    configs: Sequence[str],
+    sizes: Sequence[str] = SIZES,
+    report: Report = print,
+    records: Records | None = None,
 ) -> tuple[list[Alarm], float]:
-    """Every error, warning and crash on configs known to be healthy, and the seconds it took."""
-    found, started = [], time.perf_counter()
-    for name in configs:
-        for size in sizes:
+    """Every error, warning and crash on configs known to be healthy, and the seconds it took.
+
+    records: what is in them is not diagnosed again.
+    """
+    records, found, seconds = records or Records(), [], 0.0
+    for name, size in ((name, size) for name in configs for size in sizes):
+        known = records.recall("healthy", f"{name}-{size}")
+        if known is None:
+            started = time.perf_counter()
             runs = diagnose(subject_at(name, size))
-            mine = [*_alarms(name, size, runs)]
-            report(f"{name} at {size}: {len(runs)} probes, {len(mine)} alarms")
-            for alarm in mine:
-                told = alarm.finding.message if alarm.finding else alarm.why
-                report(f"    {alarm.probe}: {told}")
-            found += mine
-    return found, time.perf_counter() - started
+            cries = [plain(dataclasses.asdict(alarm)) for alarm in _alarms(name, size, runs)]
+            known = {"probes": _outcomes(runs), "alarms": cries}
+            known["seconds"] = time.perf_counter() - started
+            records.keep("healthy", f"{name}-{size}", known)
+        mine = [_alarm(record) for record in known["alarms"]]
+        report(f"{name} at {size}: {known['probes']}, {len(mine)} alarms")
+        for alarm in mine:
+            told = alarm.finding.message if alarm.finding else alarm.why
+            report(f"    {alarm.probe}: {told}")
+        found += mine
+        seconds += known["seconds"]
+    return found, seconds
 
 
 def healthy_configs() -> list[str]:
@@ -102,9 +129,18 @@ def healthy_configs() -> list[str]:
 
 def subject_at(name: str, size: str) -> Subject:
     """A shipped config as a subject: tiny, or its full recipe with small parts."""
+    return subject_of(name, recipe_at(name, size))
+
+
+def recipe_at(name: str, size: str) -> dict[str, Any]:
+    """A shipped config tiny, or as written with the parts (and the crop) that tiny has."""
+    tiny = load(name)
     if size == "tiny":
-        return subject_of(name, load(name))
-    return subject_of(name, shrink(load(name, size=None), {}, "tiny"))
+        return tiny
+    full = load(name, size=None)
+    full["model"] |= {part: tiny["model"].get(part) for part in WIDE_PARTS}
+    full["augmentation"]["crop"]["size"] = at(tiny, "augmentation.crop.size")
+    return full
 
 
 def page(verdicts: Sequence[Verdict], found: Sequence[Alarm], configs: Sequence[str]) -> str:
@@ -141,20 +177,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 where all faults are caught and no healthy config raises an alarm."""
     options = _options().parse_args(arguments)
     torch.set_num_threads(1)
-    started = time.perf_counter()
+    records = Records(options.records)
     chosen = [
         (family, fault)
         for family, fault in faults()
         if not options.only or any(w in (family, fault.name) for w in options.only)
     ]
     configs = [] if options.no_healthy else options.configs or healthy_configs()
-    verdicts = plant_all(chosen)
-    wolf, _ = alarms(configs)
+    verdicts = plant_all(chosen, _say, records)
+    wolf, seconds = alarms(configs, report=_say, records=records)
     hits = sum(verdict.caught for verdict in verdicts)
-    seconds = time.perf_counter() - started
-    print(
+    seconds += sum(verdict.seconds for verdict in verdicts)
+    _say(
         f"caught {hits} of {len(verdicts)} planted; {len(wolf)} false alarms on {len(configs)} "
-        f"configs; {seconds:.0f} s"
+        f"configs; {seconds:.0f} s; code {fingerprint()}"
     )
     if options.page:
         PAGE.write_text(page(verdicts, wolf, configs), encoding="utf-8")
@@ -167,27 +203,41 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--configs", nargs="*", help="healthy configs to look at; all by default")
     parser.add_argument("--no-healthy", action="store_true", help="plant faults only")
     parser.add_argument("--page", action="store_true", help="write docs/bug_bench.md")
+    parser.add_argument("--records", type=Path, help="folder to keep results in and to go on from")
     return parser
 
 
-def _planted(family: str, fault: Fault, subject: Subject) -> Verdict:
+def _say(line: str) -> None:
+    print(line, flush=True)  # a log is read while the bench runs
+
+
+def _planted(family: str, fault: Fault, subject: Subject) -> dict[str, Any]:
+    """What a record of a fault holds."""
     started = time.perf_counter()
     try:
         hit, runs = caught(fault, subject)
         broken = ""
     except Exception as error:  # a fault that cannot be planted must not end the bench
         hit, runs, broken = False, [], f"{type(error).__name__}: {error}"
-    return Verdict(fault, family, hit, time.perf_counter() - started, tuple(runs), broken)
+    seconds = time.perf_counter() - started
+    told = f"{'caught' if hit else 'MISSED'}  {family}/{fault.name} ({seconds:.1f} s)"
+    if not hit:
+        said = [f"{f.severity} {f.path}: {f.message}" for run in runs for f in run.findings]
+        state = [f"{run.id} {run.status} {run.why}" for run in runs]
+        told = "\n    ".join([told, f"expected {fault.expect}", broken, *state, *said])
+    return {"caught": hit, "seconds": seconds, "told": told}
 
 
-def _line(verdict: Verdict) -> str:
-    mark = "caught" if verdict.caught else "MISSED"
-    line = f"{mark}  {verdict.family}/{verdict.fault.name} ({verdict.seconds:.1f} s)"
-    if verdict.caught:
-        return line
-    said = [f"{f.severity} {f.path}: {f.message}" for run in verdict.runs for f in run.findings]
-    state = [f"{run.id} {run.status} {run.why}" for run in verdict.runs]
-    return "\n    ".join([line, f"expected {verdict.fault.expect}", verdict.broken, *state, *said])
+def _outcomes(runs: Sequence[ProbeRun]) -> str:
+    counts = Counter(run.status for run in runs)
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+
+
+def _alarm(record: dict[str, Any]) -> Alarm:
+    finding = record["finding"]
+    if finding is not None:
+        finding = Finding(**{**finding, "fix": tuple(finding["fix"])})
+    return Alarm(**{**record, "finding": finding})
 
 
 def _alarms(name: str, size: str, runs: Sequence[ProbeRun]) -> Iterable[Alarm]:

@@ -6,11 +6,14 @@ import dataclasses
 
 import pytest
 
-from benchmarks.bug_bench import alarms, faults, page, plant_all
+from benchmarks.bug_bench import alarms, faults, page, plant_all, recipe_at
+from benchmarks.bug_records import Records
 from benchmarks.diagnose import diagnose
 from benchmarks.faults import blames, caught, with_settings
 from benchmarks.subject import load_subject
 from registry.catalog import SLOTS
+from registry.config import available
+from registry.whole import build_model, load
 from zoo.contracts import Finding
 
 ALL = faults()
@@ -98,3 +101,41 @@ def test_the_bench_tells_what_was_missed_and_writes_it_down(healthy):
     found, _ = alarms([], report=told.append)
     assert "caught" in told[0]
     assert "Caught: 1 of 1 planted. False alarms: 0 on 0 configs" in page(verdicts, found, [])
+
+
+def test_a_bench_that_stopped_goes_on_where_it_was(healthy, tmp_path):
+    family, fault = next(pair for pair in ALL if pair[1].name == "misspelt-key")
+    records, told = Records(tmp_path), []
+    (first,) = plant_all([(family, fault)], told.append, records)
+
+    def never(subject):
+        raise AssertionError
+
+    planted_twice = dataclasses.replace(fault, plant=never)
+    (again,) = plant_all([(family, planted_twice)], told.append, records)
+    assert (again.caught, again.told) == (True, first.told)
+    assert told[0] == told[1]
+
+
+def test_alarms_are_read_back_as_they_were_raised(healthy, tmp_path, monkeypatch):
+    planted = with_settings("optim_wrapper.optimizer.lr=0.5")(healthy)
+    monkeypatch.setattr("benchmarks.bug_bench.subject_at", lambda name, size: planted)
+    probes = diagnose(planted, probes=["config.schedule"])
+    monkeypatch.setattr("benchmarks.bug_bench.diagnose", lambda subject: probes)
+    records, told = Records(tmp_path), []
+    first, _ = alarms(["csvit2"], ["tiny"], told.append, records)
+    monkeypatch.setattr("benchmarks.bug_bench.diagnose", None)
+    again, _ = alarms(["csvit2"], ["tiny"], told.append, records)
+    assert first == again
+    assert first[0].finding.path == "optim_wrapper.optimizer.lr"
+
+
+RECIPES = sorted(name for name, file in available().items() if file.parent.name == "configs")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_as_written_can_be_built_with_small_parts(name):
+    recipe = recipe_at(name, "full")
+    model = build_model(recipe)
+    assert sum(parameter.numel() for parameter in model.parameters()) < 2e7
+    assert recipe["train_cfg"] == load(name, size=None)["train_cfg"]
