@@ -42,7 +42,7 @@ class CocoWholeBody:
         """Every picture of a split in which a hand is labelled.
 
         source: the folder with `coco_wholebody_<split>_v1.0.json`, in it or in `annotations`, and
-            with `<split>2017`, in it or in `images`.
+            with `<split>2017`, in it or in `images`; pictures may also lie in it directly.
 
         Raises:
             ValueError: where the annotation is not there.
@@ -59,19 +59,21 @@ class CocoWholeBody:
                 if person.get(f"{side}hand_valid") and any(v > 0 for v in points[2::3]):
                     hands[person["image_id"]].append((person["id"], side, person))
         images = [image for image in data["images"] if image["id"] in hands]
-        folder = next(
-            (
-                f
-                for f in (source / f"{split}2017", source / "images" / f"{split}2017")
-                if f.is_dir()
-            ),
-            path.parent,
-        )
+        folder = _pictures(source, path.parent, split, [image["file_name"] for image in images])
 
         def make(image: Mapping[str, Any]) -> ClipSample:
             return _sample(folder, image, hands[image["id"]], split)
 
         return Rows.one_each(images, make, shard=str(path))
+
+
+def _pictures(source: Path, beside: Path, split: str, names: Sequence[str]) -> Path:
+    """The folder that pictures are named from: the first that holds one of the first names."""
+    within = (f"{split}2017", f"images/{split}2017", "images", split, ".")
+    folders = [source / name for name in within] + [beside]
+    return next(
+        (f for f in folders if any((f / name).is_file() for name in names[:20])), folders[0]
+    )
 
 
 def _sample(
@@ -140,5 +142,8 @@ def _write(
     known = triples[:, 2] > 0
     arrays["kp2d"][0, 0][known] = triples[known, :2]
     arrays["kp2d_conf"][0, 0] = triples[:, 2].clip(0, 1)
-    x, y, width, height = np.asarray(entry[f"{side}hand_box"], float)
+    told = np.asarray(entry.get(f"{side}hand_box") or (), float)
+    if told.shape != (4,):
+        raise BadSample("a hand has no box of four numbers", key=key, field="bbox_xyxy")
+    x, y, width, height = told
     put_box(arrays, size, key=key, box=np.array([x, y, x + width, y + height]))

@@ -64,6 +64,11 @@ class _Film:
     def take(self) -> str:
         return f"{self.subject}/{self.sequence}"
 
+    def numbers(self) -> list[int]:
+        """Frames that have a picture or labels; what has one alone is counted as left out."""
+        files = (*self.folder.glob("color_*.jpg"), *self.folder.glob("labels_*.npz"))
+        return sorted({int(path.stem.rpartition("_")[2]) for path in files})
+
 
 class DexYCB:
     """Converter of DexYCB: runs of consecutive frames of one camera with the one hand in sight.
@@ -104,7 +109,7 @@ class DexYCB:
         films = list_films(source, split)
         pieces, listed = [], 0
         for film in films:
-            numbers = sorted(int(p.stem[6:]) for p in film.folder.glob("color_*.jpg"))
+            numbers = film.numbers()
             listed += len(numbers)
             pieces += [
                 (film, numbers[first : first + self.clip_frames])

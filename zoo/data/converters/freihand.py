@@ -15,7 +15,7 @@ from zoo.contracts import HandAsset
 from zoo.data.converters.freihand_coco import RELEASE
 from zoo.data.converters.hands import View, blank, clip_of, put_box, put_camera, put_joints
 from zoo.data.converters.mano_labels import ManoLabels, mano_meta
-from zoo.data.converters.release import Rows, describe, part_of, read_json, read_picture
+from zoo.data.converters.release import Rows, describe, part_of, read_json, read_sized
 from zoo.data.schema import BadSample, ClipSample
 
 BACKGROUNDS = ("gs", "hom", "sample", "auto")  # picture k * poses + p: pose p, background k
@@ -45,18 +45,22 @@ class FreiHand:
         """Every picture of a split, background by background.
 
         source: the folder with `training`, `evaluation` and the JSON files beside them. Without
-            `evaluation_xyz.json`, which came later, there is nothing to convert of `evaluation`.
+            `evaluation_xyz.json`, which came later, `evaluation` has pictures and cameras alone,
+            to answer and hand in; the box is then the picture.
 
         Raises:
             ValueError: where a file is not there, or files tell different numbers of poses.
         """
         official = _PARTS.get(split, split)
-        tables = {name: read_json(source / f"{official}_{name}.json") for name in ("K", "xyz")}
-        for name in ("mano", "verts"):
+        tables = {"K": read_json(source / f"{official}_K.json")}
+        wanted = {
+            "xyz": True,
+            "mano": self.labels is not None,
+            "verts": official == "evaluation",  # of training they are MANO's own and 2 GB of text
+        }
+        for name in (name for name, asked in wanted.items() if asked):
             path = source / f"{official}_{name}.json"
-            # the training meshes are MANO's own and 2 GB of text
-            wanted = self.labels if name == "mano" else official == "evaluation"
-            if wanted and path.is_file():
+            if path.is_file() or (name == "xyz" and official != "evaluation"):
                 tables[name] = read_json(path)
         lengths = {name: len(table) for name, table in tables.items()}
         if len(set(lengths.values())) != 1:
@@ -81,19 +85,22 @@ class FreiHand:
     def _sample(
         self, source: Path, name: str, entry: Mapping[str, Any], key: str, split: str, take: str
     ) -> ClipSample:
-        size = (224, 224)
-        picture = read_picture(source / name, width=size[0], height=size[1], key=key)
+        picture, size = read_sized(source / name, key=key)
         number = int(Path(name).stem)
         arrays = blank(number)
         try:
             intrinsics = np.asarray(entry["K"], float).reshape(3, 3)
-            joints = np.asarray(entry["xyz"], float).reshape(21, 3)
+            joints = np.asarray(entry["xyz"], float).reshape(21, 3) if "xyz" in entry else None
         except (TypeError, ValueError):
             raise BadSample("K or xyz has another shape", key=key, field="K") from None
         put_camera(arrays, intrinsics)
-        put_joints(arrays, joints, intrinsics, key=key)
-        put_box(arrays, size, key=key)
-        if self.labels and "mano" in entry:
+        if joints is None:
+            whole = np.array([0, 0, size[0] - 1, size[1] - 1])
+            put_box(arrays, size, key=key, box=whole)
+        else:
+            put_joints(arrays, joints, intrinsics, key=key)
+            put_box(arrays, size, key=key)
+        if self.labels and joints is not None and "mano" in entry:
             parameters = np.asarray(entry["mano"], float).ravel()
             self.labels.write(
                 arrays,
@@ -106,7 +113,10 @@ class FreiHand:
             arrays["verts"] = np.asarray(entry["verts"], np.float32).reshape(1, 1, 778, 3)
             arrays["has_verts"] = np.ones((1, 1), np.uint8)
         view = View(number, arrays, picture, name, size)
-        return clip_of([view], key=key, meta=self._meta(name, size, split, take))
+        meta = self._meta(name, size, split, take)
+        if joints is None:
+            meta |= {"bbox": {"kind": "padded", "expand": None, "source": "picture"}}
+        return clip_of([view], key=key, meta=meta)
 
     def _meta(self, name: str, size: tuple[int, int], split: str, take: str) -> dict[str, Any]:
         return describe(

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from zoo.data.converters.hands import View, blank, clip_of, put_box
-from zoo.data.converters.release import Release, Rows, box_around, describe, read_json, read_picture
-from zoo.data.pictures import decode_picture
+from zoo.data.converters.release import Release, Rows, box_around, describe, read_json, read_sized
+from zoo.data.pictures import SUFFIXES
 from zoo.data.schema import BadSample, ClipSample
 
 OFFICIAL = {
@@ -56,7 +56,8 @@ class HInt:
     def rows(self, source: Path, *, split: str) -> Rows:
         """Every picture with an annotation beside it.
 
-        source: the folder that holds `TEST_newdays_img` and the like.
+        source: the folder that holds `TEST_newdays_img` and the like, itself or in a folder of it
+            (`HInt_annotation_partial`), or one of them.
 
         Raises:
             ValueError: where no folder of the split is there.
@@ -64,7 +65,7 @@ class HInt:
         wanted = [
             name for name in OFFICIAL if name == split or name.lower().startswith(f"{split}_")
         ]
-        folders = [source / name for name in wanted if (source / name).is_dir()]
+        folders = [folder for name in wanted for folder in _places(source, name)]
         if not folders:
             raise ValueError(f"{source} holds none of {', '.join(wanted)}; unpack HInt there.")
         files = [file for folder in folders for file in sorted(folder.glob("*.json"))]
@@ -76,21 +77,21 @@ class HInt:
         return Rows.one_each(files, make, shard=str(source), official=official)
 
 
+def _places(source: Path, name: str) -> list[Path]:
+    """Where a folder of the release may have been unpacked: at most one."""
+    here = [source] if source.name == name else [source / name, *sorted(source.glob(f"*/{name}"))]
+    return [folder for folder in here if folder.is_dir()][:1]
+
+
 def _sample(source: Path, file: Path, split: str) -> ClipSample:
     folder, stem = file.parent.name, file.stem
     key = f"hint/{split}/{folder}/{stem.replace('.', '-')}"
     side = SIDES.get(stem.rpartition("_")[2])
     if side is None:
         raise BadSample("the file's name ends in neither _l nor _r", key=key, field="side")
-    path = file.with_suffix(".jpg")
-    try:
-        height, width = decode_picture(path.read_bytes()).shape[:2]
-    except OSError:
-        raise BadSample("the picture is not there", key=key, field="picture") from None
-    except ValueError as error:
-        raise BadSample(str(error), key=key, field="picture") from None
-    size, arrays = (width, height), blank()
-    picture = read_picture(path, width=width, height=height, key=key)
+    beside = [file.with_name(f"{stem}.{suffix}") for suffix in SUFFIXES]
+    path = next((path for path in beside if path.is_file()), beside[0])
+    (picture, size), arrays = read_sized(path, key=key), blank()
     bbox = _write(arrays, file, size, key)
     name = f"{folder}/{path.name}"
     meta = describe(

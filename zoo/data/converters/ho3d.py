@@ -28,8 +28,7 @@ from zoo.data.converters.hands import (
     timed,
 )
 from zoo.data.converters.mano_labels import ManoLabels, mano_meta
-from zoo.data.converters.release import Release, Rows, describe, part_of, read_json, read_picture
-from zoo.data.pictures import decode_picture
+from zoo.data.converters.release import Release, Rows, describe, part_of, read_json, read_sized
 from zoo.data.schema import BadSample, ClipSample
 from zoo.mano.topology import OPENPOSE_FROM_MANO
 from zoo.mano.unpickler import BlockedPickle, read_arrays
@@ -137,8 +136,11 @@ class HO3D:
         if labels.get("handJoints3D") is None or labels.get("camMat") is None:
             raise BadSample("the frame is not annotated", key=key, field="handJoints3D")
         file = f"{found.official}/{sequence}/rgb/{frame}{found.suffix}"
-        size = _size(found.source / file, key)
-        picture = read_picture(found.source / file, width=size[0], height=size[1], key=key)
+        if not (found.source / file).is_file():  # a folder may hold pictures of either version
+            other = next(s for s in _SUFFIXES if s != found.suffix)
+            if (found.source / file).with_suffix(other).is_file():
+                file = file.removesuffix(found.suffix) + other
+        picture, size = read_sized(found.source / file, key=key)
         arrays = blank(int(frame))
         intrinsics = np.asarray(labels["camMat"], float).reshape(3, 3)
         put_camera(arrays, intrinsics)
@@ -264,14 +266,3 @@ def _sequences(frames: Sequence[str]) -> list[tuple[str, list[str]]]:
     ordered = sorted(frames, key=lambda n: (n.partition("/")[0], int(n.partition("/")[2])))
     grouped = groupby(ordered, key=lambda name: name.partition("/")[0])
     return [(sequence, list(names)) for sequence, names in grouped]
-
-
-def _size(path: Path, key: str) -> tuple[int, int]:
-    """Width and height, px; the release tells them nowhere."""
-    try:
-        height, width = decode_picture(path.read_bytes()).shape[:2]
-    except OSError:
-        raise BadSample("the picture is not there", key=key, field="picture") from None
-    except ValueError as error:
-        raise BadSample(str(error), key=key, field="picture") from None
-    return width, height

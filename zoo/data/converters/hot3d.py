@@ -6,10 +6,7 @@ Source of the layout: the data set's documentation (Banerjee et al., CVPR 2025).
 from __future__ import annotations
 
 import dataclasses
-import json
-import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +26,7 @@ from zoo.data.converters.hands import (
     runs_of,
     timed,
 )
+from zoo.data.converters.hot3d_clips import Clip, list_clips, open_clip, streams_of
 from zoo.data.converters.mano_labels import ManoLabels, mano_meta
 from zoo.data.converters.release import Release, Rows, describe
 from zoo.data.pictures import decode_picture, encode_jpeg
@@ -46,27 +44,6 @@ RELEASE = Release(
     terms="Licence: sequences CC BY-SA, hand annotations CC BY-NC-SA, so labels stay NC-SA.",
     citation="Banerjee et al., HOT3D: Hand and Object Tracking in 3D, CVPR 2025.",
 )
-
-
-@dataclass
-class _Clip:
-    """A tar's members by frame, and what holds for all frames of one camera."""
-
-    path: Path
-    stream: str
-    members: Mapping[str, bytes]
-    betas: np.ndarray
-    maps: dict[tuple, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    times: dict[int, int] = field(default_factory=dict)
-    info: Mapping[str, Any] = field(default_factory=dict)
-
-    def json(self, frame: int, name: str, key: str) -> Any:
-        try:
-            return json.loads(self.members[f"{frame:06d}.{name}.json"])
-        except KeyError:
-            raise BadSample(f"{name} is missing", key=key, field=name) from None
-        except ValueError:
-            raise BadSample(f"{name} is not JSON", key=key, field=name) from None
 
 
 class Hot3D:
@@ -98,7 +75,9 @@ class Hot3D:
     def rows(self, source: Path, *, split: str) -> Rows:
         """Every camera of every clip.
 
-        source: the folder with `train_aria`, `train_quest3`, ... or with clip-*.tar themselves.
+        source: the folder with `train_aria`, `train_quest3`, ... or with clip-*.tar themselves,
+            of which `clip_splits.json` beside them tells the split. Of most test clips the hands
+            are not published; they are left out with that reason.
 
         Raises:
             ValueError: where there is no clip, or no hand to pose.
@@ -108,15 +87,15 @@ class Hot3D:
                 "HOT3D stores MANO parameters and no joints that could serve instead; name the "
                 "hand with --hand (MANO_RIGHT.pkl)."
             )
-        tars = sorted(source.glob(f"{split}*/clip-*.tar")) or sorted(source.glob("clip-*.tar"))
+        tars = list_clips(source, split)
         if not tars:
             raise ValueError(f"{source} holds no {split}*/clip-*.tar; download HOT3D-Clips there.")
-        pieces = [(tar, *found) for tar in tars for found in _streams(tar).items()]
+        pieces = [(tar, *found) for tar in tars for found in streams_of(tar).items()]
         listed = sum(count for *_, count in pieces)
 
         def read(index: int, skipped: list[SkippedSample]) -> list[ClipSample]:
             try:
-                clip = _open(*pieces[index][:2])
+                clip = open_clip(*pieces[index][:2])
             except BadSample as bad:
                 lost = SkippedSample(key=bad.key, shard=bad.shard, reason=bad.reason)
                 skipped += [lost] * pieces[index][2]
@@ -141,10 +120,10 @@ class Hot3D:
 
         return Rows(len(pieces), read, listed, None, frames=CLIP_LENGTH)
 
-    def _view(self, clip: _Clip, number: int, split: str) -> View:
+    def _view(self, clip: Clip, number: int, split: str) -> View:
         key = f"hot3d/{split}/{clip.path.stem}/{clip.stream}_{number}"
-        camera = clip.json(number, "cameras", key).get(clip.stream)
-        hands = clip.json(number, "hands", key)
+        camera = (clip.json(number, "cameras", key) or {}).get(clip.stream)
+        hands = clip.json(number, "hands", key) or {}
         if camera is None:
             raise BadSample("the camera is not listed", key=key, field="cameras")
         name = next(n for n in clip.members if n.startswith(f"{number:06d}.image_{clip.stream}."))
@@ -165,36 +144,39 @@ class Hot3D:
         arrays = blank(number, hands=2)
         put_camera(arrays, lens.pinhole(size), from_world)
         for index, side in enumerate(SIDES):
+            told = hands.get(side) or {}
+            pose = _pose_of(told["mano_pose"], key) if told.get("mano_pose") else None
+            seen = (told.get("visibilities_modeled") or {}).get(clip.stream, 1)
             try:
-                self._write(arrays, clip, hands.get(side), side, index, size, key)
+                self._write(arrays, clip.betas, pose, seen, side, index, size, key)
             except BadSample:
                 _clear(arrays, index)
         if not arrays["present"].any():
             raise BadSample("no hand is in the picture", key=key, field="hands")
-        self._note_time(clip, number)
+        self._note_time(clip, number, key)
         return View(number, arrays, picture, f"{clip.path.name}/{number:06d}.jpg", size)
 
     def _write(
         self,
         arrays: Mapping[str, np.ndarray],
-        clip: _Clip,
-        entry: Mapping[str, Any] | None,
+        betas: np.ndarray,
+        pose: tuple[np.ndarray, np.ndarray] | None,
+        seen: float,
         side: str,
         index: int,
         size: tuple[int, int],
         key: str,
     ) -> None:
         """One hand's joints, box and MANO; raises BadSample where it is not to be used."""
-        seen = (entry or {}).get("visibilities_modeled") or {}
-        if not (entry and entry.get("mano_pose")) or seen.get(clip.stream, 1) < self.min_visibility:
+        if pose is None or seen < self.min_visibility:
             raise BadSample("the hand is not there", key=key)
-        wrist_xform = np.asarray(entry["mano_pose"]["wrist_xform"], float).ravel()
+        wrist_xform, thetas = pose
         from_world = arrays["cam_from_world"][0].astype(float)
         rotation = from_world[:3, :3]
         turned = Rotation.from_matrix(rotation) * Rotation.from_rotvec(wrist_xform[:3])
-        fingers = self.labels.from_components(entry["mano_pose"]["thetas"], side)
+        fingers = self.labels.from_components(thetas, side)
         rotvec = np.r_[turned.as_rotvec(), fingers]
-        joints = self.labels.posed(rotvec, clip.betas, side)
+        joints = self.labels.posed(rotvec, betas, side)
         wrist = rotation @ (joints[0] + wrist_xform[3:]) + from_world[:3, 3]
         intrinsics = arrays["K"][0]
         put_joints(arrays, joints - joints[0] + wrist, intrinsics, key=key, hand=index)
@@ -203,21 +185,21 @@ class Hot3D:
             arrays,
             side=side,
             rotvec=rotvec,
-            betas=clip.betas,
+            betas=betas,
             wrist=lambda _: wrist,
             hand=index,
         )
 
-    def _note_time(self, clip: _Clip, number: int) -> None:
+    def _note_time(self, clip: Clip, number: int, key: str) -> None:
         """Keeps the camera's own clock, whole nanoseconds, where the release tells it."""
-        told = clip.members.get(f"{number:06d}.info.json")
-        info = json.loads(told) if told else {}
+        listed = f"{number:06d}.info.json" in clip.members
+        info = (clip.json(number, "info", key) if listed else None) or {}
         stamps = info.get("image_timestamps_ns") or {}
         clip.info = info or clip.info
         if clip.stream in stamps:
             clip.times[number] = int(stamps[clip.stream])
 
-    def _clip(self, clip: _Clip, run: Sequence[View], split: str) -> ClipSample:
+    def _clip(self, clip: Clip, run: Sequence[View], split: str) -> ClipSample:
         take = str(clip.info.get("sequence_id", clip.path.stem))
         meta = describe(
             RELEASE,
@@ -245,34 +227,16 @@ class Hot3D:
         return dataclasses.replace(sample, arrays=arrays, meta={**sample.meta, "time": time})
 
 
-def _streams(tar: Path) -> dict[str, int]:
-    """Cameras of a clip, and how many pictures each has; none where the tar cannot be read."""
-    found: dict[str, int] = {}
+def _pose_of(told: Mapping[str, Any], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """(6,) root rotation and translation in the world, and (15,) coefficients of the fingers."""
     try:
-        with tarfile.open(tar) as file:
-            for name in file.getnames():
-                if ".image_" in name:
-                    stream = name.partition(".image_")[2].rpartition(".")[0]
-                    found[stream] = found.get(stream, 0) + 1
-    except (tarfile.ReadError, EOFError):
-        return found or {"?": 1}
-    return dict(sorted(found.items()))
-
-
-def _open(path: Path, stream: str) -> _Clip:
-    members: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path) as file:
-            for member in file:
-                if ".image_" not in member.name or f".image_{stream}." in member.name:
-                    members[member.name] = file.extractfile(member).read()
-        betas = json.loads(members["__hand_shapes.json__"])["mano"]
-        return _Clip(path, stream, members, np.asarray(betas, float).reshape(10))
-    except (tarfile.ReadError, EOFError):
-        reason = "the tar is cut off"
-    except (KeyError, TypeError, ValueError, AttributeError):
-        reason = "the shape of the hands is missing"
-    raise BadSample(reason, shard=str(path), key=path.stem, field="tar")
+        return (
+            np.asarray(told["wrist_xform"], float).reshape(6),
+            np.asarray(told["thetas"], float).reshape(15),
+        )
+    except (KeyError, TypeError, ValueError):
+        reason = "mano_pose is not 15 thetas and a wrist_xform of 6 numbers"
+        raise BadSample(reason, key=key, field="hands") from None
 
 
 def _pose(told: Mapping[str, Any]) -> np.ndarray:

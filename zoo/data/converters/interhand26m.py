@@ -103,7 +103,7 @@ class InterHand26M:
                 raise BadSample("the picture has no annotation", key=key, field="data")
             world = _lookup(joints, image, key)
             camera = _camera(cameras, image, key)
-            fits = mano.get(str(image["capture"]), {}).get(str(image["frame_idx"]), {})
+            fits = (mano.get(str(image["capture"])) or {}).get(str(image["frame_idx"])) or {}
             return self._sample(files["images"], image, split, key, world, camera, fits)
 
         shard, official = str(files["data"]), OFFICIAL.get(split)
@@ -172,8 +172,10 @@ def find_files(source: Path, split: str) -> dict[str, Path]:
     Raises:
         ValueError: where one is not there, or several could be meant.
     """
-    official = source / "annotations" / split
-    folder = official if official.is_dir() else source
+    within = (f"annotations/{split}", "annotations/all", "annotations", split, ".")
+    places = [source / name for name in within]  # of releases 1.0 and 0.0, and of parts of them
+    folder = next((p for p in places if any(p.glob(f"*{split}*_data.json"))), None)
+    folder = folder or next((p for p in (places[0], source) if p.is_dir()), source)
     images = source / "images" / split
     found = {"images": images if images.is_dir() else folder}
     for kind, ending in (

@@ -130,6 +130,22 @@ def read_picture(path: Path, *, width: int, height: int, key: str) -> bytes:
     return data
 
 
+def read_sized(path: Path, *, key: str) -> tuple[bytes, tuple[int, int]]:
+    """The bytes of a picture and its width and height, px, where the annotation tells no size.
+
+    Raises:
+        BadSample: where it cannot be read or decoded.
+    """
+    try:
+        data = path.read_bytes()
+        height, width = decode_picture(data).shape[:2]
+    except OSError:
+        raise BadSample("the picture is not there", key=key, field="picture") from None
+    except ValueError as error:
+        raise BadSample(str(error), key=key, field="picture") from None
+    return data, (width, height)
+
+
 def box_around(points: np.ndarray) -> np.ndarray:
     """(4,) px, x0 y0 x1 y1: the tight box of (N, 2) points."""
     return np.concatenate([points.min(0), points.max(0)])

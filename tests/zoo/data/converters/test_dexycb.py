@@ -211,3 +211,17 @@ def test_damaged_labels_are_counted(release):
     os.remove(path)
     _, skipped = convert(release[0], "s0_train")
     assert "the frame has no labels" in [item.reason for item in skipped]
+
+
+def test_a_frame_with_labels_and_no_picture_is_listed_and_counted(release):
+    path = release[0] / FIRST / CAMERAS[1] / "color_000004.jpg"
+    path.rename(path.with_name("kept_elsewhere.jpg"))
+    try:
+        rows = DexYCB().rows(release[0], split="s0_train")
+        skipped = []
+        samples = list(rows.samples(skipped))
+    finally:
+        path.with_name("kept_elsewhere.jpg").rename(path)
+    assert rows.listed == 10
+    assert "the picture is not there" in [item.reason for item in skipped]
+    assert sum(len(sample.pictures) for sample in samples) + len(skipped) == 10

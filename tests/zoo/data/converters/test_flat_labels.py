@@ -146,3 +146,35 @@ def test_a_folder_without_the_data_says_what_is_needed(tmp_path):
         HInt().rows(tmp_path, split="test")
     with pytest.raises(ValueError, match="completely unpacked"):
         CocoWholeBody().rows(tmp_path, split="val")
+
+
+@pytest.mark.parametrize("place", ["images/val2017", "images", "val", "."])
+def test_cocos_pictures_are_found_where_people_put_them(coco, place):
+    (coco / place).mkdir(parents=True, exist_ok=True)
+    for path in (coco / "val2017").iterdir():
+        path.rename(coco / place / path.name)
+    (coco / "val2017").rmdir()
+    assert len(list(CocoWholeBody().rows(coco, split="val").samples([]))) == 1
+
+
+def test_a_hand_without_a_box_is_left_out_and_its_picture_kept(coco):
+    path = coco / "annotations/coco_wholebody_val_v1.0.json"
+    content = json.loads(path.read_text())
+    del content["annotations"][0]["lefthand_box"]
+    content["annotations"][1]["righthand_box"] = [0, 0, 0, 0]
+    path.write_text(json.dumps(content))
+    (sample,) = CocoWholeBody().rows(coco, split="val").samples([])
+    assert [h["side"] for h in sample.meta["hands"]] == ["right"]
+    assert sample.meta["hands"][0]["pair"] is None
+
+
+def test_hints_folders_may_lie_deeper_and_its_pictures_be_png(hint, tmp_path):
+    deep = tmp_path / "unpacked/HInt_annotation_partial"
+    deep.parent.mkdir()
+    hint.rename(deep)
+    jpg = deep / "TEST_epick_img/clip_b_0004_l.jpg"
+    cv2.imwrite(str(jpg.with_suffix(".png")), cv2.imread(str(jpg)))
+    jpg.unlink()
+    for source in (deep.parent, deep, deep / "TEST_epick_img"):
+        samples = list(HInt().rows(source, split="TEST_epick_img").samples([]))
+        assert [sample.suffixes for sample in samples] == [("jpg",), ("png",)]

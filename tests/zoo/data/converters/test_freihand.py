@@ -126,3 +126,32 @@ def test_a_residual_pose_stored_as_it_is_does_not_pass(release, asset, tmp_path)
     write_split(converter, release[0], tmp_path / "out", split="training")
     path = resolve_shards(tmp_path / "out" / "training")[0]
     assert next(iter(read_samples(path))).arrays["fit_error"][0, 0] > 3
+
+
+def test_evaluation_pictures_whose_labels_only_the_server_has_are_there_to_be_answered(
+    release, asset, tmp_path
+):
+    folder, _ = release
+    for name in ("xyz", "verts", "mano"):
+        (folder / f"evaluation_{name}.json").unlink()
+    told = write_split(FreiHand(hand=asset), folder, tmp_path / "out", split="evaluation")
+    assert (told["frames"], told["skipped"]) == (2, {})
+    (sample, _) = read_samples(str(tmp_path / "out/evaluation/000000.tar"))
+    assert sample.arrays["bbox_xyxy"][0, 0].tolist() == [0, 0, 223, 223]
+    assert sample.meta["bbox"]["source"] == "picture"
+    assert sample.arrays["has_K"].all()
+    assert not sample.arrays["kp3d_conf"].any()
+    assert not sample.arrays["has_mano_pose"].any()
+    assert check_shards(str(tmp_path / "out/evaluation")).findings == ()
+
+
+def test_training_without_its_joints_is_refused(release):
+    (release[0] / "training_xyz.json").unlink()
+    with pytest.raises(ValueError, match=r"training_xyz\.json does not exist"):
+        convert(release[0])
+
+
+def test_without_a_hand_model_joints_and_cameras_are_taken_and_no_pose_is_claimed(release):
+    samples, _ = convert(release[0])
+    assert all(sample.arrays["kp3d_conf"].all() for sample in samples)
+    assert not any(sample.arrays["has_mano_pose"].any() for sample in samples)

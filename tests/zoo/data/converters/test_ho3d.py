@@ -169,3 +169,24 @@ def test_a_missing_list_and_a_wrong_one_are_refused(release):
     (release[0] / "train.txt").unlink()
     with pytest.raises(ValueError, match="completely unpacked"):
         convert(release[0])
+
+
+def test_pictures_of_both_kinds_in_one_folder_are_all_found(release):
+    path = release[0] / "train/ABF14/rgb/0001.png"
+    cv2.imwrite(str(path.with_suffix(".jpg")), cv2.imread(str(path)))
+    path.unlink()
+    (sample,) = (s for s in convert(release[0])[0] if s.meta["sequence_id"] == "ABF14")
+    assert sample.suffixes == ("png", "jpg")
+    assert sample.meta["frames"][1]["file"] == "train/ABF14/rgb/0001.jpg"
+
+
+def test_labels_pickled_by_python_2_are_read(release, posed):
+    """Strings of bytes, and arrays under numpy's old module names, as the release has them."""
+    labels = opengl(posed.hand()) | {"camIDList": ["0", "1"], "objLabel": np.int64(3)}
+    data = pickle.dumps(labels, protocol=2, fix_imports=True)
+    old = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert old != data or b"numpy.core.multiarray" in data
+    (release[0] / "train/MC1/meta/0007.pkl").write_bytes(old)
+    (sample,) = (s for s in convert(release[0])[0] if s.meta["sequence_id"] == "MC1")
+    expected = (labels["handJoints3D"] * FLIP)[list(OPENPOSE_FROM_MANO)]
+    np.testing.assert_allclose(sample.arrays["kp3d"][0, 0], expected, atol=1e-6)

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from zoo.data.check import check_shards
 from zoo.data.converters.fisheye import Fisheye624
 from zoo.data.converters.hot3d import Hot3D
+from zoo.data.converters.hot3d_clips import list_clips
 from zoo.data.converters.writing import write_split
 
 SIZE, FOCAL, STREAM = (320, 240), 220.0, "214-1"
@@ -172,3 +173,47 @@ def test_no_hand_model_and_no_clips_are_refused_and_a_cut_tar_is_counted(release
     assert samples == []
     assert skipped
     assert skipped[0].reason in ("the tar is cut off", "the shape of the hands is missing")
+
+
+def test_clips_in_one_folder_belong_to_the_split_the_release_lists_them_in(tmp_path):
+    for number in (1, 2, 3):
+        write_tar(tmp_path / f"clip-{number:06d}.tar", {"000000.image_214-1.jpg": b""})
+    assert len(list_clips(tmp_path, "train")) == 3
+    told = {"train": {"Aria": [1], "Quest3": ["000003"]}, "test_ht_pose": [2], "test_bop": [2]}
+    (tmp_path / "clip_splits.json").write_text(json.dumps(told))
+    assert [t.stem for t in list_clips(tmp_path, "train")] == ["clip-000001", "clip-000003"]
+    assert [t.stem for t in list_clips(tmp_path, "test")] == ["clip-000002"]
+
+
+def test_a_test_clip_without_published_hands_says_so(release, asset):
+    folder, _, members = release
+    kept = {name: data for name, data in members.items() if "hands.json" not in name}
+    write_tar(folder / "train_aria/clip-000001.tar", kept)
+    samples, skipped = convert(folder, asset)
+    assert samples == []
+    assert {s.reason for s in skipped} == {
+        "hands.json is missing; of test clips it is not published"
+    }
+
+
+def test_a_side_that_is_not_listed_and_a_frame_with_a_strange_pose_cost_nothing_else(
+    release, asset
+):
+    folder, _, members = release
+    alone = json.loads(members["000001.hands.json"])
+    del alone["left"]
+    strange = json.loads(members["000002.hands.json"])
+    strange["right"]["mano_pose"]["thetas"] = [0.0] * 45
+    changed = {
+        "000000.info.json": b"{",
+        "000001.hands.json": json.dumps(alone).encode(),
+        "000002.hands.json": json.dumps(strange).encode(),
+    }
+    write_tar(folder / "train_aria/clip-000001.tar", members | changed)
+    samples, skipped = convert(folder, asset)
+    assert [s.arrays["frame_index"].tolist() for s in samples] == [[1], [3]]
+    assert samples[0].arrays["present"][:, 0].tolist() == [0, 1]
+    assert sorted(s.reason for s in skipped) == [
+        "info is not JSON",
+        "mano_pose is not 15 thetas and a wrist_xform of 6 numbers",
+    ]

@@ -171,3 +171,24 @@ def test_the_real_samples_become_six_plausible_hands(real_samples):
             if f"/{prefix}" in sample.key:  # the released box is wider than the joints
                 assert (corner >= np.array(expected) - 1).all()
                 assert (corner <= np.array(expected) + 40).all()
+
+
+@pytest.mark.parametrize("place", ["annotations/all", "annotations", "."])
+def test_annotations_are_found_where_other_releases_and_parts_of_them_lie(interhand, place):
+    folder, truth = interhand
+    (folder / place).mkdir(exist_ok=True)
+    for path in (folder / "annotations/train").iterdir():
+        path.rename(folder / place / path.name)
+    samples, skipped = convert(folder)
+    assert not skipped
+    assert len(samples) == len(truth)
+
+
+def test_captures_and_frames_without_fits_keep_their_joints(interhand, asset):
+    edit(interhand[0], "MANO_NeuralAnnot", lambda c: c["3"].update({"36": None, "54": {}}))
+    samples, skipped = convert(interhand[0], hand=asset)
+    assert not skipped
+    assert [bool(s.arrays["has_mano_pose"].any()) for s in samples] == [False, False, True]
+    assert all(s.arrays["kp3d_conf"].any() for s in samples)
+    edit(interhand[0], "MANO_NeuralAnnot", lambda c: c.update({"3": None}))
+    assert len(convert(interhand[0], hand=asset)[0]) == 3
