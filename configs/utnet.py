@@ -53,8 +53,10 @@ model = dict(
 data.train.update(batch_size=32, shuffle=4000)
 data.update(num_workers=8)
 augmentation = dict(
-    crop=dict(type="hand", size=(256, 256), expand=2.0, expand_jitter=0.2, shift_jitter=0.02),
-    view=dict(roll=dict(type="roll", max_degrees=180.0, probability=0.25)),
+    crop=dict(
+        type="moved_hand", size=(256, 256), expand=2.0, expand_jitter=0.2, moving="corrected"
+    ),
+    view=dict(roll=dict(type="roll", max_degrees=180.0, probability=0.25, labels="corrected")),
     pixels=dict(gain=dict(type="channel_scale", spread=0.2)),
 )
 optim_wrapper = dict(

@@ -139,10 +139,19 @@ def build_hand(config: Mapping[str, Any]) -> ManoLayer:
     """The hand model of a config: the licence-free one unless `model.hand.asset` says otherwise.
 
     `asset` is "clayhand", "mano" or the path of a file; `joint_regressor` the path of an .npy.
+    `missing` is "refuse", or "zeros": an asset that is not found is then a hand of zeros, as UTNet
+    goes on with, and nobody is told.
     """
     spec = dict(at(config, "model.hand") or {})
-    asset = str(spec.pop("asset", "clayhand"))
-    file = Path(asset) if Path(asset).is_file() else files.find(asset)
+    asset, missing = str(spec.pop("asset", "clayhand")), spec.pop("missing", "refuse")
+    if missing not in ("refuse", "zeros"):
+        raise BadPart(f"model.hand.missing is 'refuse' or 'zeros', not {missing!r}.")
+    try:
+        file = Path(asset) if Path(asset).is_file() else files.find(asset)
+    except files.WrongHandFile:
+        if missing == "refuse":
+            raise
+        return ManoLayer(asset=files.hand_of_zeros(), tips=spec.get("tips", "vertices"))
     if regressor := spec.get("joint_regressor"):
         spec["joint_regressor"] = np.load(Path(regressor).expanduser(), allow_pickle=False)
     return ManoLayer(asset=files.load(file), **spec)

@@ -25,6 +25,7 @@ from zoo.contracts import (
 )
 from zoo.geometry.camera import assumed_intrinsics
 from zoo.geometry.depth import reshaped_depth
+from zoo.geometry.labels import apart_after, moved_alone
 from zoo.geometry.view import (
     apply,
     compose,
@@ -58,9 +59,9 @@ class Preprocess(BaseDataPreprocessor):
     Left hands are shown in a mirror, so that every hand is a right hand; that mirror, all changes
     of view and the crop are one homography. A view augmentation may have the attributes
     `in_evaluation` (chosen outside training too), `breaks_mano` (the MANO label is taken away where
-    it stretched the hand) and `keeps_shape` (the hand goes where the stretch takes its wrist and is
-    not stretched itself). A picture without a camera (zero focal length) gets
-    `zoo.geometry.camera.assumed_intrinsics` and has_intrinsics = 0.
+    it stretched the hand), `keeps_shape` (the hand goes where the stretch takes its wrist and is
+    not stretched itself) and `moves` (see `zoo.geometry.labels`). A picture without a camera (zero
+    focal length) gets `zoo.geometry.camera.assumed_intrinsics` and has_intrinsics = 0.
 
     Each training call has its own random state, a hash of (seed, number of training calls so far,
     rank). The count is the buffer `draws` and so part of a checkpoint: a resumed run goes on with
@@ -133,7 +134,7 @@ class Preprocess(BaseDataPreprocessor):
 
         change = mirrored(intrinsics, width, is_left)
         box = move_box(box, pixel_homography(change, intrinsics))
-        change, box, fits = self._augmented_view(change, box, rng, films)
+        change, box, fits, apart = self._augmented_view(change, box, rng, films)
         target = dataclasses.replace(target, has_mano=target.has_mano * fits)
         if rng is not None:
             keypoints = move_points(target.keypoints, pixel_homography(change, intrinsics))
@@ -152,7 +153,7 @@ class Preprocess(BaseDataPreprocessor):
         )
         if rng is not None and self._keeps_shape:
             inputs, target = _unstretched(inputs, target, change.linear)
-        return inputs, target
+        return inputs, target if apart is None else moved_alone(target, apart)
 
     @property
     def _keeps_shape(self) -> bool:
@@ -161,18 +162,25 @@ class Preprocess(BaseDataPreprocessor):
 
     def _augmented_view(
         self, change: ViewChange, box: Tensor, rng: Generator | None, films: list[Tensor] | None
-    ) -> tuple[ViewChange, Tensor, Tensor]:
-        """The change with the augmentations after it, the box it leaves, and (B,) MANO fits."""
-        fits = torch.ones_like(box[:, 0])
+    ) -> tuple[ViewChange, Tensor, Tensor, Tensor | None]:
+        """The change with the augmentations after it, the box it leaves, and (B,) MANO fits.
+
+        Last, (B, 3, 3) what moves the labels alone, None where they move with the picture.
+        """
+        fits, apart = torch.ones_like(box[:, 0]), None
         for augmentation in self.view_augmentations.values():
             if rng is None and not getattr(augmentation, "in_evaluation", False):
                 continue
             step = alike(augmentation, change.intrinsics, box, rng=rng, films=films)
+            moves = getattr(augmentation, "moves", "all")
+            apart = apart_after(step.linear, apart, moves)
+            if moves == "labels":
+                continue
             box = move_box(box, pixel_homography(step, change.intrinsics))
             change = compose(change, step)
             if getattr(augmentation, "breaks_mano", False):
                 fits = fits * _is_rigid(step.linear)
-        return change, box, fits
+        return change, box, fits, apart
 
     def _cameras(self, frames: Sequence[Frame]) -> tuple[Tensor, Tensor]:
         """(B, 3, 3) px, assumed where none is stored, and (B,) 1 where one is."""

@@ -22,7 +22,7 @@ from registry.slot import UnknownComponent
 from zoo.contracts import CropView, Finding, HandTarget, Prediction
 
 SILENT = ("gradient_checkpointing", "attention", "pretrained")  # change memory, speed or a file
-_FLAGS = ("in_evaluation", "breaks_mano", "token_grid")  # what neighbours are told
+_FLAGS = ("in_evaluation", "breaks_mano", "moves", "token_grid")  # what neighbours are told
 DRAWS = 6  # of an augmentation that acts with a probability
 
 

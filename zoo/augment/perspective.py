@@ -1,9 +1,10 @@
 """Changes of view that an augmentation may choose: CS-ViT2's, and the turn of HaMeR.
 
-An augmentation only chooses; `zoo.geometry.view` applies. Three optional attributes tell the
+An augmentation only chooses; `zoo.geometry.view` applies. Four optional attributes tell the
 preprocessing more: `in_evaluation` (it is no augmentation but part of the method, so evaluation
-does it too), `breaks_mano` (where it stretches, the MANO label no longer fits) and `keeps_shape`
-(it only moves the hand, whatever it does to the space around it).
+does it too), `breaks_mano` (where it stretches, the MANO label no longer fits), `keeps_shape`
+(it only moves the hand, whatever it does to the space around it) and `moves` ("picture" or
+"labels", where the one goes without the other: see `zoo.geometry.labels`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ class Roll:
         distribution: "uniform", or "normal": max_degrees / 2 times a standard normal number cut
             off at +-2 (HaMeR: max_degrees 60).
         probability: share of hands that are turned at all (HaMeR: 0.6).
+        labels: "as_released" turns picture and keypoints and leaves joints and orientation as they
+            were, as the loaders of UTNet do: no network can then be better than 13 mm a coordinate
+            where a quarter of the hands is turned by up to 180 degrees.
     """
 
     def __init__(
@@ -38,9 +42,13 @@ class Roll:
         max_degrees: float = 180.0,
         distribution: Literal["uniform", "normal"] = "uniform",
         probability: float = 1.0,
+        labels: Literal["as_released", "corrected"] = "corrected",
     ) -> None:
         if distribution not in ("uniform", "normal"):
             raise ValueError(f"roll.distribution is 'uniform' or 'normal', not {distribution!r}")
+        if labels not in ("as_released", "corrected"):
+            raise ValueError(f"roll.labels is 'as_released' or 'corrected', not {labels!r}")
+        self.moves = "picture" if labels == "as_released" else "all"
         self.max_angle = math.radians(max_degrees)
         self.distribution = distribution
         self.probability = require_fraction("roll.probability", probability)

@@ -102,6 +102,15 @@ def save(asset: HandAsset, path: str | Path) -> None:
     np.savez_compressed(Path(path), name=np.array(asset.name), **arrays)
 
 
+def hand_of_zeros() -> HandAsset:
+    """A hand all of whose points stay at its origin: what UTNet goes on with without a hand."""
+    arrays = _fields(ARCHIVE, _read_npz(ARCHIVE))
+    size = {"v_template": 0.0, "posedirs": 0.0, "shapedirs": 0.0}
+    return HandAsset(
+        name="zeros", **{name: array * size.get(name, 1) for name, array in arrays.items()}
+    )
+
+
 def _read_npz(path: Path) -> Mapping[str, Any]:
     try:
         return read_npz(path)
