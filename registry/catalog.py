@@ -87,6 +87,7 @@ view_augmentations = Slot(
         "perspective_rotation": "zoo.augment.perspective:PerspectiveRotation",
         "principal_point": "zoo.augment.perspective:PrincipalPointNoise",
         "perspective_normalization": "zoo.augment.perspective:PerspectiveNormalization",
+        "label_axes": "zoo.augment.label_axes:LabelAxes",
     },
     protocol="zoo.contracts:ViewAugmentation",
 )
@@ -106,7 +107,14 @@ pixel_augmentations = Slot(
     },
     protocol="zoo.contracts:PixelAugmentation",
 )
-crops = Slot("crop", {"hand": "zoo.augment.crop:HandCrop"}, protocol="")
+crops = Slot(
+    "crop",
+    {
+        "hand": "zoo.augment.crop:HandCrop",
+        "moved_hand": "zoo.augment.moved_crop:MovedHandCrop",
+    },
+    protocol="",
+)
 datasets = Slot(
     "dataset",
     {
@@ -161,9 +169,12 @@ probes = Slot(
         "ledger.initial": "benchmarks.probes.ledger:Initial",
         "ledger.units": "benchmarks.probes.ledger:Units",
         "ledger.scale": "benchmarks.probes.scale:Scale",
+        "ledger.square": "benchmarks.probes.hand:SquarePixels",
         "numeric.ties": "benchmarks.probes.numeric:Ties",
         "numeric.extremes": "benchmarks.probes.numeric:Extremes",
         "numeric.precision": "benchmarks.probes.precision:Precision",
+        "numeric.rotations": "benchmarks.probes.rotations:Rotations",
+        "numeric.start": "benchmarks.probes.rotations:Start",
         "config.keys": "benchmarks.probes.config:Keys",
         "config.schedule": "benchmarks.probes.schedule:Schedule",
         "config.contradictions": "benchmarks.probes.config:Contradictions",
@@ -180,6 +191,7 @@ probes = Slot(
         "shape.batch": "benchmarks.probes.shape:BatchInvariance",
         "shape.count": "benchmarks.probes.shape:AnySize",
         "shape.inputs": "benchmarks.probes.inputs:Inputs",
+        "shape.reading": "benchmarks.probes.reading:Reading",
         "shape.clip": "benchmarks.probes.inputs:Clips",
         "label.projection": "benchmarks.probes.label:Projection",
         "label.fk": "benchmarks.probes.label:PosedJoints",
@@ -214,6 +226,7 @@ probes = Slot(
         "data.range": "benchmarks.probes.data:Range",
         "data.colours": "benchmarks.probes.data:Colours",
         "data.support": "benchmarks.probes.data:Support",
+        "weights.hand": "benchmarks.probes.hand:Hand",
         "weights.loaded": "benchmarks.probes.weights:Loaded",
         "weights.pretrained": "benchmarks.probes.weights:Pretrained",
         "weights.registered": "benchmarks.probes.weights:Known",

@@ -45,8 +45,9 @@ class Consistent:
 
     Pictures are painted so that each pixel says where it is, and are read back at the moved
     keypoints; joints are projected, the way back is walked, and the posed hand is compared with
-    the turned joints. Causes: a homography without its third row (P-04), orientation that stays
-    (P-11, UTNet V9), a camera of another size. The augmentation that breaks it alone is named.
+    the turned joints. Causes: a homography without its third row (P-04), orientation or joints
+    that stay (P-11, UTNet V9), labels in another camera's axes (V5), a crop that looks beside the
+    hand (V10), a camera of another size. Every augmentation that breaks it alone is named.
     """
 
     id: ClassVar[str] = "augmentation.consistent"
@@ -57,17 +58,21 @@ class Consistent:
     def __call__(self, subject: Subject) -> ProbeResult:
         frames = exact_frames(subject)
         evidence: dict[str, Any] = {}
+        found: dict[str, Finding] = {}  # by kind and path
         for path, preprocess, training in ways(subject):
+            if found and path == "augmentation.view":
+                break  # all together say no more than what breaks alone
             numbers: dict[str, float] = {}
             for draw in range(DRAWS if training else 1):
                 sight = look(preprocess, frames, training, draw)
                 for name, value in measured(subject, sight).items():
                     numbers[name] = max(value, numbers.get(name, 0.0))
             evidence[f"{path} {'training' if training else 'evaluation'}"] = numbers
-            found = tuple(self._judge(path, numbers, sight.view.crop_size[1]))
-            if found:
-                return ProbeResult(found, evidence)
-        return ProbeResult((), evidence)
+            known = {finding.id for at, finding in found.items() if "crop" in at}
+            for finding in self._judge(path, numbers, sight.view.crop_size[1]):
+                if finding.id not in known:  # what the crop breaks, every way that crops breaks
+                    found.setdefault(f"{finding.id} {path}", finding)
+        return ProbeResult(tuple(found.values()), evidence)
 
     def _judge(self, path: str, numbers: Mapping[str, float], width: int) -> Iterator[Finding]:
         rigid = numbers["wrist px"] <= PIXELS and numbers["joints px"] <= RIGID_SHARE * width
@@ -85,7 +90,10 @@ class Consistent:
                 numbers["pose mm"] > POSE_MM,
                 "the labelled orientation does not turn with the joints",
             ),
-            "lost": (1 - numbers["outside"] < INSIDE, "the crop does not show the hand"),
+            "lost": (
+                numbers["lost"] > 0 or 1 - numbers["outside"] < INSIDE,
+                f"the crop does not show the hand (of {numbers['lost']:.0%} of the hands nothing)",
+            ),
         }
         for kind, (broken, what) in checks.items():
             if broken:
@@ -187,6 +195,7 @@ def measured(subject: Subject, sight: Sight) -> dict[str, float]:
         "back px": float(back.mean(-1).amax().nan_to_num(1e9)),
         "pose mm": pose_error(subject, sight),
         "outside": 1 - float(inside.float().mean()),
+        "lost": float((~inside.any(-1)).float().mean()),
     }
 
 
