@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from zoo.losses.heatmap import HeatmapCrossEntropy
 from zoo.losses.joints import JointLoss, RootRelativeJointLoss
 from zoo.losses.parameters import BetasLoss, PoseNumbersLoss
 from zoo.losses.position import ParameterLoss, PositionLoss
+from zoo.losses.reduce import reduce_errors
 from zoo.losses.reprojection import Reprojection
 from zoo.losses.vertices import VertexLoss
 
@@ -64,6 +67,8 @@ FEBRUARY = [
     *(f"T3_heatmap{h}_global1_partial" for h in (1, 0)),
     # The switch has no effect there.
     *(f"T1_heatmap{h}_global0_{m}" for h in (1, 0) for m in ("partial", "allvalid", "nonevalid")),
+    *(f"T3_heatmap{h}_global0_partial" for h in (1, 0)),
+    *(f"T{t}_heatmap1_global0_partial_sigma0.4" for t in (1, 3)),
 ]
 WEIGHTS = {"theta": 3.0, "shape": 3.0, "trans": 0.05, "joint_rel": 0.012, "joint_img": 0.002}
 
@@ -138,10 +143,21 @@ def test_the_bundle_between_them(february):
     relative = said.of(
         RootRelativeJointLoss(weight=1.0, unit="mm", unlabelled_wrist="use", **diluted), stored
     )
-    case = "bundle1_global0"
-    found = {"theta": theta, "shape": shape, "verts": surface, "joint": relative}
-    for name, value in found.items():
-        torch.testing.assert_close(value, february(f"{case}/loss_{name}"), rtol=2e-4, atol=1e-5)
+    parameters = {"theta": theta, "shape": shape, "verts": surface}
+    without = {**parameters, "joint": relative}
+    for name, value in without.items():
+        expected = february(f"bundle1_global0/loss_{name}")
+        torch.testing.assert_close(value, expected, rtol=2e-4, atol=1e-5)
+    known = stored.joints_valid * february.flat("bundle1_inputs/norm_valid")[:, None]
+    measured = dataclasses.replace(stored, joints_valid=known)  # hands whose length is known
+    place = said.of(PositionLoss(weight=10.0, unit="mm", **diluted), measured)
+    seen, label = (february.flat(f"bundle1_inputs/joint_img_{n}") for n in ("pred", "gt"))
+    picture = reduce_errors((seen - label).abs(), known, "batch_mean")
+    joint = relative + 10 * place + 0.1 * picture
+    joints = {"joint": joint, "joint_root": place, "joint_rel": relative, "joint_img": picture}
+    for name, value in {**parameters, **joints}.items():
+        expected = february(f"bundle1_global1/loss_{name}")
+        torch.testing.assert_close(value, expected, rtol=2e-4, atol=1e-5)
 
 
 def check_sum(recorded, case: str, total: torch.Tensor, leaves: dict[str, torch.Tensor]) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from zoo.contracts import CropView
+from zoo.heads.cameras.distance_bins import box_geometry
 from zoo.losses.crop_heatmap import crop_target
 from zoo.losses.distance_bins import bin_of
 from zoo.losses.heatmap import gaussian_target
@@ -54,6 +56,10 @@ def test_heatmap_targets_fade_as_recorded_when_asked_to(sigma):
     ).unflatten(0, (6, 2))
     expected = torch.from_numpy(HEATMAPS[f"small_sigma{sigma}/target"])
     torch.testing.assert_close(target, expected, **CLOSE)
+    cost = -(target * torch.from_numpy(HEATMAPS["small/log_prob"])).sum(-1)
+    torch.testing.assert_close(
+        cost, torch.from_numpy(HEATMAPS[f"small_sigma{sigma}/loss"]), **CLOSE
+    )
     vanished = expected.sum(-1) < 0.5
     assert vanished.any() == (sigma < 0.1), "a Gaussian far below the bin misses every centre"
 
@@ -95,3 +101,20 @@ def test_labels_fall_into_the_recorded_bins():
     number, residual = bin_of(log_ratio, centers.expand(len(log_ratio), -1))
     assert torch.equal(number, torch.from_numpy(CROPS["encode/bin_idx"]))
     torch.testing.assert_close(residual, torch.from_numpy(CROPS["encode/residual"]), **CLOSE)
+
+
+def test_a_box_suggests_the_recorded_depth_and_distance():
+    recorded = {k[6:]: torch.from_numpy(CROPS[k]) for k in CROPS if k.startswith("prior/")}
+    intrinsics = torch.eye(3).repeat(4, 1, 1)
+    intrinsics[:, (0, 1), (0, 1)], intrinsics[:, :2, 2] = recorded["focal"], recorded["princpt"]
+    blank = torch.zeros(4, 3, 1, 1)
+    view = CropView(blank, intrinsics, recorded["hand_bbox"], intrinsics, torch.zeros(4))
+    found = box_geometry(view, float(recorded["k"]) / 1000)
+    box = recorded["hand_bbox"]
+    some = (box[:, 2:] > box[:, :2]).all(-1)  # a box of no size stands 6e7 km away there
+    assert not some.all()
+    assert found.depth.max() < 1000
+    for name, value in (("z", found.depth * 1000), ("rho", found.distance * 1000)):
+        torch.testing.assert_close(value[some], recorded[f"{name}_prior"][some], **CLOSE)
+        features = torch.cat((value.log()[:, None], found.shape), dim=-1)[some]
+        torch.testing.assert_close(features, recorded[f"{name}_features"][some], **CLOSE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from zoo.contracts import CameraPose, HandAsset, HandMesh, HandTarget, Prediction
 from zoo.geometry.camera import project
+from zoo.geometry.representation import REPRESENTATIONS
 from zoo.geometry.rotation import rotvec_to_rotmat
 from zoo.mano.layer import ManoLayer
 from zoo.mano.topology import hand_scale
@@ -113,7 +115,14 @@ class Recorded:
         label = label + self.mean_pose if absolute else label
         part = getattr(term, "part", "all")
         chosen = {"all": slice(None), "global": slice(1), "hand": slice(1, None)}[part]
-        term.representation = term.representation._replace(from_rotmat=lambda _: label[:, chosen])
+        own = REPRESENTATIONS["rotvec"]._replace(from_rotmat=lambda _: label[:, chosen])
+        compare = term.forward
+
+        def told(*given: object) -> Tensor:
+            with mock.patch.dict(REPRESENTATIONS, rotvec=own):
+                return compare(*given)
+
+        term.forward = told
         return term
 
     def predict(

@@ -23,6 +23,7 @@ import torch
 from zoo.augment.crop import HandCrop
 from zoo.augment.perspective import PerspectiveNormalization
 from zoo.contracts import Frame, FrameBatch, HandTarget, ViewChange
+from zoo.geometry.representation import REPRESENTATIONS
 from zoo.geometry.rotation import geodesic_angle, rotation_about_z, rotvec_to_rotmat
 from zoo.preprocess import Preprocess
 
@@ -155,6 +156,26 @@ def test_labels_and_cameras_agree(recorded, case):
         torch.testing.assert_close(angles[:, 0], tilt, rtol=0, atol=1e-4)
         angles = angles[:, 1:]
     assert angles.max() < 1e-4
+
+
+NUMBERS = {"6d": "rot6d_columns", "quat": "quat"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["feb10.train_6d", "feb10.train_quat", "feb10.eval_6d", "feb10.eval_quat", "old.eval_6d"],
+)
+def test_labels_in_other_numbers_are_the_recorded_rotations(recorded, case):
+    plain, numbers = case.rsplit("_", 1)
+    plain = plain if plain in CASES else plain.split(".")[1]
+    _, target = _preprocessed(recorded, plain, training="train" in plain)
+    representation = REPRESENTATIONS[NUMBERS[numbers]]
+    expected = recorded[f"{case}/pose_numbers"].unflatten(-1, (16, -1))
+    angles = geodesic_angle(target.rotmats, representation.to_rotmat(expected))
+    assert angles.max() < 1e-3
+    if numbers == "6d":  # a quaternion and its negative are one rotation
+        found = representation.from_rotmat(target.rotmats)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 PICTURES = ("train_persp", "train_perspnorm", "head.train_jitter")
