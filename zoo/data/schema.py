@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from zoo.contracts import Frame, HandTarget
 from zoo.data.pictures import SUFFIXES, decode_picture
+from zoo.data.schema_camera import check_camera
 from zoo.data.schema_depth import check_depths, depth_members, depth_of, read_depths
 from zoo.geometry.camera import assumed_intrinsics
 
@@ -168,6 +169,7 @@ def decode_slot(sample: ClipSample, hand: int, frame: int) -> Frame:
     was measured, `intrinsics` is the guess HaMeR makes and `has_intrinsics` is 0.
     """
     _check_finite(sample, hand, frame)
+    check_camera(sample, hand, frame)
     side = sample.meta["hands"][hand].get("side")
     if side not in ("left", "right"):
         raise sample.bad(f"hands[{hand}].side", f"{side!r} is neither 'left' nor 'right'")

@@ -136,7 +136,18 @@ def keeps_the_contract(frame):
     if not label.has_mano:
         assert not label.rotmats.any()
         assert not label.betas.any()
-    assert frame.intrinsics.isfinite().all()
+    camera = frame.intrinsics
+    assert camera.isfinite().all()
+    assert (camera.diagonal() > 0).all()
+    assert camera[2].tolist() == [0, 0, 1]
+    both = (label.joints_valid > 0) & (label.keypoints_valid > 0)
+    if label.has_intrinsics and both.any():
+        assert (label.joints[label.joints_valid > 0, 2] > 0).all()
+        seen = label.joints[both].double() @ camera.double().mT
+        off = (seen[:, :2] / seen[:, 2:] - label.keypoints[both]).norm(dim=-1).median()
+        side = (frame.hand_box[2:] - frame.hand_box[:2]).max()
+        spread = label.keypoints[both].amax(0) - label.keypoints[both].amin(0)
+        assert off <= 0.5 * torch.maximum(side, spread.max()) + 2.1
     if frame.depth is not None:
         assert frame.depth.shape == frame.image.shape[1:]
         assert (frame.depth.isfinite() & (frame.depth >= 0)).all()
