@@ -22,6 +22,7 @@ WAIT = 0.2  # of a step
 SPIKE = 100.0  # times the median gradient norm
 REPEATED = 0.05  # of all logged totals that occur more than once
 NO_BETTER = 0.95  # of the baseline's error
+FEWEST_MEASURED = 3  # of a metric, the last ones, before they are called constant
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,25 @@ def result(log: RunLog) -> ProbeResult:
     return ProbeResult(tuple(findings), evidence)
 
 
+def measured(log: RunLog) -> ProbeResult:
+    """Measurements change while weights do."""
+    if max((len(values) for values in log.validation.values()), default=0) < FEWEST_MEASURED:
+        raise Unrunnable(f"fewer than {FEWEST_MEASURED} measurements to compare")
+    findings, still = [], {}
+    for name, values in log.validation.items():
+        values = values[np.isfinite(values)]
+        if len(values) >= FEWEST_MEASURED and np.ptp(values[-FEWEST_MEASURED:]) == 0:
+            still[name] = float(values[-1])
+    if still:
+        name = max(still, key=lambda name: ("mpjpe" in name, name))
+        message = f"The last {FEWEST_MEASURED} measurements of {name} are {still[name]:.6g} to the "
+        message += "last digit: what is measured does not depend on the weights, as of a hand that "
+        message += "collapsed to a point."
+        evidence = {"value": still[name], "metrics": len(still), "priority": 0}
+        findings.append(Finding("run.measured/still", "error", "model", message, evidence))
+    return ProbeResult(tuple(findings), {"still": still})
+
+
 LAWS: dict[str, Callable[[RunLog], ProbeResult]] = {
     "run.finite": finite,
     "run.losses": losses,
@@ -190,6 +210,7 @@ LAWS: dict[str, Callable[[RunLog], ProbeResult]] = {
     "run.rate": rate,
     "run.gradients": gradients,
     "run.wait": wait,
+    "run.measured": measured,
     "run.result": result,
 }
 

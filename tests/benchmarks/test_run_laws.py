@@ -33,7 +33,7 @@ def log() -> RunLog:
         "data_time": np.full(len(steps), 0.03),
     }
     summary = {"steps": 1000, "verdict": {"criteria": {"beats_baseline": {"value": 0.5}}}}
-    return RunLog(CONFIG, steps, scalars, {"root_mpjpe_mm": np.array([80.0, 50.0])}, summary)
+    return RunLog(CONFIG, steps, scalars, {"root_mpjpe_mm": np.array([80.0, 60.0, 50.0])}, summary)
 
 
 def found(log: RunLog, **scalars: np.ndarray) -> list[str]:
@@ -108,13 +108,27 @@ def test_a_model_no_better_than_the_mean_hand_is_an_error(log):
     assert [f.id for run in examine(changed) for f in run.findings] == ["run.result/blind"]
 
 
+def test_the_numbers_of_a_hand_that_collapsed_to_a_point_are_found_by_standing_still(log):
+    logged = {"root_mpjpe_mm": np.full(8, 102.152), "pa_mpjpe_mm": np.full(8, 48.320)}
+    changed = dataclasses.replace(log, validation=logged)
+    (finding,) = (f for run in examine(changed) for f in run.findings)
+    assert (finding.id, finding.severity, finding.path) == ("run.measured/still", "error", "model")
+    assert finding.evidence["value"] == 102.152
+    moving = {name: values + 1e-9 * np.arange(8) for name, values in logged.items()}
+    assert not [
+        f for run in examine(dataclasses.replace(log, validation=moving)) for f in run.findings
+    ]
+
+
 def test_what_the_log_does_not_hold_is_skipped_with_a_reason(log):
     short = dataclasses.replace(
         log,
         steps=log.steps[:5],
         scalars={name: values[:5] for name, values in log.scalars.items()},
+        validation={"root_mpjpe_mm": np.array([80.0])},
         summary=None,
     )
     reasons = {run.id: run.why for run in examine(short) if run.status == "skipped"}
     assert reasons["run.losses"] == "only 5 logged steps; it takes 20"
     assert "did not finish" in reasons["run.result"]
+    assert reasons["run.measured"] == "fewer than 3 measurements to compare"
