@@ -196,20 +196,19 @@ def describe(
             table.add_row(place.slot.noun, _named(place.spec), f"{count / 1e6:.2f} M")
     head = config["model"]["head"]
     table.add_row("camera", _named(head.get("camera") or {"type": "none"}), "")
+    total = sum(p.numel() for p in model.parameters())
+    table.add_row("all parts", "", f"{total / 1e6:.2f} M")
+    report = getattr(model.backbone, "load_report", None)
+    table.add_row("backbone start", "random weights" if report is None else str(report), "")
+    table.add_row("hand", model.hand.name, "")
     table.add_row("losses", ", ".join(config["model"].get("losses", {})), "")
     augmentation = config.get("augmentation", {})
     used = [*augmentation.get("view", {}), *augmentation.get("pixels", {})]
     table.add_row("augmentation", ", ".join(used) or "none", "")
     batch = config["data"]["train"]["batch_size"]
-    total = sum(p.numel() for p in model.parameters())
-    table.add_row("all parts", "", f"{total / 1e6:.2f} M")
     budget = f"{config['train_cfg']['max_iters']} steps of {batch}, {config['model']['precision']}"
     table.add_row("budget", budget, "")
-    table.add_row("hand", model.hand.name, "")
     table.add_row("run", str(work_dir), "")
-    report = getattr(model.backbone, "load_report", None)
-    start = "random weights" if report is None else str(report)
-    table.add_row("backbone start", start, "")
     return table
 
 
