@@ -11,7 +11,7 @@ from zoo.contracts import CropView, Neck
 
 
 class LayerFusion(nn.Module):
-    """Tokens that hold what several layers of the backbone say of their place (CS-ViT2, 1.3).
+    """Tokens that hold what several layers of the backbone say of their place (CS-ViT2).
 
     Each level is brought to `width` channels; the levels' channels side by side become tokens of
     the old width again, the patches by a 3 x 3 convolution, so that neighbours are seen too. What

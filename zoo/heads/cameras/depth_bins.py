@@ -18,7 +18,7 @@ class DepthBinsCamera(nn.Module):
     """The wrist in the true camera: x and y from heat maps, depth from prior-centred bins.
 
     The prior depth follows from the size of the hand's box and the focal length, so a hand twice
-    as far that looks half as large is the same to the network (CS-ViT2 of 2026-03-30, 12.14). It
+    as far that looks half as large is the same to the network (CS-ViT2 of 2026-03-30). It
     trusts the box: training and evaluation have to draw boxes alike, or depth is off by their
     ratio.
 

@@ -42,7 +42,7 @@ def box_geometry(view: CropView, hand_extent: float) -> BoxGeometry:
 
 
 class DistanceBins(nn.Module):
-    """ln(distance / prior) as one of `num_bins` bins and a place inside it (CS-ViT2, 12.14).
+    """ln(distance / prior) as one of `num_bins` bins and a place inside it (CS-ViT2 of 2026-03-30).
 
     The bin is an arg-max, so a loss on the distance itself reaches the chosen bin's residual
     alone; `zoo.losses.distance_bins` trains the choice.

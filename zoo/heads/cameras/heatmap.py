@@ -25,7 +25,7 @@ HAND_LENGTHS: dict[str, Range] = {
 
 
 class HeatmapCamera(nn.Module):
-    """The wrist in the true camera: the expectation of one heat map an axis (CS-ViT2, 3.5).
+    """The wrist in the true camera: the expectation of one heat map an axis (CS-ViT2).
 
     Default bins and ranges are the published ones, mean +- 5 standard deviations of InterHand2.6M,
     DexYCB and HO3D; the expectation can never leave its range, so hands farther than 2.0 m need
