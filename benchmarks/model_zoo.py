@@ -1,12 +1,14 @@
 """Trains every shipped config and writes docs/model_zoo.md and docs/ladder.md from the run files.
 
 python -m benchmarks.model_zoo --train --jobs 2
+python -m benchmarks.model_zoo --runs runs/recipes/default      # what was trained elsewhere
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +16,19 @@ from typing import Any
 
 from benchmarks.bench.runs import read_run
 from benchmarks.ladder.attribution import MAIN, level, read_result
+from benchmarks.ladder.charts import picture
 from benchmarks.ladder.climb import PLAN
 from benchmarks.ladder.report import shown
-from benchmarks.ladder.runs import Run, last_words, train_all
+from benchmarks.ladder.runs import Run, train_all
 from benchmarks.ladder.summary import NoLadder, numbers_of, read_plan, read_results, summarise
 from benchmarks.ladder.variants import summarise_table
+from benchmarks.zoo_runs import Counted, Wanted, runs_that_count, why_none
 from registry.config import available
 from registry.house_rules import docstring_of
 
 RUNS = Path("runs/model_zoo")
 BEGIN, END = "<!-- generated: python -m benchmarks.model_zoo -->", "<!-- end of generated -->"
+NAMED = 3  # differences of a rung; `zoo ladder --plan` names all
 METRICS = (MAIN, "pa_mpjpe_mm", "mpjpe_mm", "keypoint_px")
 
 
@@ -55,43 +60,66 @@ def typed(run: Run, size: str, steps: int | None) -> list[str]:
     return ["train", run.name, "--size", size, "--seed", str(run.seed), *budget, *where]
 
 
-def zoo_table(folder: Path, configs: Sequence[str], seeds: int) -> str:
-    """The results of every config as Markdown; one that is not trained says why."""
-    head = ["config", "what it is", "parameters (M)", *METRICS, "of the baseline", "converged"]
-    head += ["samples/s"]
-    rows = [head, ["---", "---", *["--:"] * (len(head) - 3), "--:"]]
-    rows += [_zoo_row(folder, name, seeds) for name in configs]
+def zoo_table(folders: Sequence[Path], configs: Sequence[str], wanted: Wanted) -> str:
+    """The results of every config as Markdown; one that is not trained says so.
+
+    folders: where finished runs are, as `CONFIG-seedN`; see `benchmarks.zoo_runs` for what counts.
+    """
+    head = ["config", "what it is", "parameters (M)", "seeds", *METRICS, "of the baseline"]
+    head += ["converged", "samples/s"]
+    rows = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
+    found = runs_that_count(folders, configs, wanted)
+    rows += [_zoo_row(folders, name, found[name]) for name in configs]
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", *_conditions(folder, configs, seeds)])
+    places = [place for counted in found.values() for place in counted.places]
+    return "\n".join([*lines, "", *_conditions(places)])
 
 
-def ladder_section(folder: Path) -> str:
-    """One ladder's or table's results as Markdown."""
+def ladder_section(folder: Path, images: Path | None = None) -> str:
+    """One ladder's or table's results as Markdown; its picture goes into `images`."""
     if "variants" in read_plan(folder):
         return _table_section(folder)
     record = read_plan(folder)
     summary = summarise(record, read_results(folder, record))
+    settings, seeds = summary["settings"], len(summary["rungs"][0]["runs"])
     lines = [
         f"### {summary['start']} to {summary['goal']}",
         "",
-        f"Size {summary['settings']['size']}, {summary['settings']['seeds']} seeds, "
-        f"{summary['settings']['steps'] or 'the config’s'} steps, "
-        f"{', '.join(climb['name'] for climb in summary['climbs'])}: "
-        f"`zoo ladder {summary['start']} {summary['goal']} --order {summary['settings']['order']}`",
+        f"Size {settings['size']}, {seeds} seed{'s' if seeds > 1 else ''}, "
+        f"{settings['steps'] or 'the config’s'} steps, "
+        f"{', '.join(climb['name'] for climb in summary['climbs'])}:",
         "",
-        f"| rung | {MAIN} | step | converged | differences |",
-        "|---|--:|--:|--:|---|",
+        *("```bash", _command(summary), "```", ""),
     ]
+    if images is not None:
+        name = f"ladder-{summary['start']}-{summary['goal']}.svg"
+        images.mkdir(parents=True, exist_ok=True)
+        (images / name).write_text(picture(summary, MAIN), encoding="utf-8")
+        says = f"{MAIN} on every rung with its 95 % interval, and what each rung changed"
+        lines += [f"![{says}](images/{name})", ""]
+    lines += [f"| rung | {MAIN} | step | converged | differences |", "|---|--:|--:|--:|---|"]
     for rung in summary["rungs"]:
         held = [bool((run["verdict"] or {}).get("converged")) for run in rung["runs"]]
         step = shown(rung["step"][MAIN], signed=True) if rung["step"] else ""
-        paths = ", ".join(f"`{change['path']}`" for change in rung["changes"])
-        error = shown(rung["level"][MAIN])
-        lines.append(
-            f"| {rung['name']} | {error} | {step} | {sum(held)} of {len(held)} | {paths} |"
+        paths = [f"`{change['path']}`" for change in rung["changes"]]
+        said = ", ".join(paths[:NAMED]) + (
+            f" and {len(paths) - NAMED} more" if paths[NAMED:] else ""
         )
+        error = shown(rung["level"][MAIN])
+        lines.append(f"| {rung['name']} | {error} | {step} | {sum(held)} of {len(held)} | {said} |")
     total = shown(summary["total"][MAIN], signed=True)
     return "\n".join([*lines, f"| goal minus start | | {total} | | |"])
+
+
+def _command(summary: Mapping[str, Any]) -> str:
+    """What a reader types for the same ladder."""
+    settings = summary["settings"]
+    words = ["zoo", "ladder", summary["start"], summary["goal"], "--size", settings["size"]]
+    words += [] if settings["steps"] is None else ["--steps", str(settings["steps"])]
+    words += ["--seeds", str(settings["seeds"]), "--order", settings["order"]]
+    for change in settings.get("changes", ()):
+        words += ["--set", change]
+    return shlex.join(words)
 
 
 def written(text: str, results: str, page: str) -> str:
@@ -107,33 +135,48 @@ def main() -> None:
     """The command line."""
     asked = _arguments()
     configs = asked.configs or [name for name, file in available().items() if _is_root(file)]
+    wanted = Wanted(asked.size, asked.steps, asked.seeds)
     if asked.train:
-        failed = train_all(
-            runs_of_zoo(configs, asked.seeds, asked.runs),
-            lambda run, resume: command_of(run, resume, size=asked.size, steps=asked.steps),
-            jobs=asked.jobs,
-            threads=max(1, len(os.sched_getaffinity(0)) // asked.jobs),
-            told=lambda run, what: print(f"{run.name} seed {run.seed}: {what}", flush=True),
-        )
-        print(f"{len(failed)} trainings failed" if failed else "every training is there")
-    page = asked.docs / "model_zoo.md"
-    results = zoo_table(asked.runs, configs, asked.seeds)
+        _train(asked, configs, wanted)
+    _write(asked.docs / "model_zoo.md", zoo_table(asked.runs, configs, wanted))
+    if sections := list(_ladders(asked.ladders, asked.docs / "images")):  # else what is there stays
+        _write(asked.docs / "ladder.md", "\n\n".join(sections))
+
+
+def _train(asked: argparse.Namespace, configs: Sequence[str], wanted: Wanted) -> None:
+    """Trains each config and seed that no folder has a run of."""
+    found = runs_that_count(asked.runs, configs, wanted)
+    there = {place.name for counted in found.values() for place in counted.places}
+    failed = train_all(
+        [
+            run
+            for run in runs_of_zoo(configs, asked.seeds, asked.runs[0])
+            if run.folder.name not in there
+        ],
+        lambda run, resume: command_of(run, resume, size=asked.size, steps=asked.steps),
+        jobs=asked.jobs,
+        threads=max(1, len(os.sched_getaffinity(0)) // asked.jobs),
+        told=lambda run, what: print(f"{run.name} seed {run.seed}: {what}", flush=True),
+    )
+    print(f"{len(failed)} trainings failed" if failed else "every training is there")
+
+
+def _write(page: Path, results: str) -> None:
     page.write_text(written(page.read_text(), results, str(page)))
     print(f"wrote {page}")
-    page = asked.docs / "ladder.md"
-    sections = list(_ladders(asked.ladders))
-    page.write_text(written(page.read_text(), "\n\n".join(sections) or _NONE, str(page)))
-    print(f"wrote {page}")
-
-
-_NONE = "No ladder was trained yet on the machine that wrote this page."
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("configs", nargs="*", help="default: every shipped config")
     parser.add_argument("--train", action="store_true", help="train what is missing first")
-    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        nargs="+",
+        default=[RUNS],
+        help="folders of finished runs, CONFIG-seedN; --train writes into the first",
+    )
     parser.add_argument("--ladders", type=Path, default=RUNS.parent, help="folder of ladders")
     parser.add_argument("--docs", type=Path, default=Path("docs"))
     parser.add_argument("--size", default="tiny")
@@ -147,22 +190,20 @@ def _is_root(file: Path) -> bool:
     return file.parent.name != "ablations" and "configs" in file.parts
 
 
-def _ladders(folder: Path) -> Iterator[str]:
+def _ladders(folder: Path, images: Path) -> Iterator[str]:
     for plan in sorted(folder.glob(f"*/{PLAN}")):
         try:
-            yield ladder_section(plan.parent)
+            yield ladder_section(plan.parent, images)
         except NoLadder as error:
             yield f"### {plan.parent.name}\n\n{error}"
 
 
-def _zoo_row(folder: Path, name: str, seeds: int) -> list[str]:
+def _zoo_row(folders: Sequence[Path], name: str, counted: Counted) -> list[str]:
     says = docstring_of(available()[name])
-    places = [folder / f"{name}-seed{seed}" for seed in range(seeds)]
-    results = [read_result(place) for place in places if (place / "run.json").is_file()]
+    results = [read_result(place) for place in counted.places]
     if not results:
-        run = Run(name, Path(name), 0, places[0])
-        why = f"not trained: {last_words(run)}" if run.log.is_file() else "not trained yet"
-        return [name, says, why.replace("|", "/"), *[""] * 7]
+        why = why_none(folders, name, counted)
+        return [name, says, "", "0", why.replace("|", "/"), *[""] * 6]
     base = results[0].record["baseline"][MAIN]
     held = [bool((result.record.get("verdict") or {}).get("converged")) for result in results]
     errors = [
@@ -171,37 +212,30 @@ def _zoo_row(folder: Path, name: str, seeds: int) -> list[str]:
     ]
     ratio = sum(result.metric(MAIN) for result in results) / len(results) / base
     speed = sum(result.record["samples_per_s"] for result in results) / len(results)
-    size = f"{results[0].record['parameters_m']:.2f}"
     return [
-        name,
-        says,
-        size,
-        *errors,
-        f"{ratio:.2f}",
-        f"{sum(held)} of {len(held)}",
-        f"{speed:.0f}",
+        *(name, says, f"{results[0].record['parameters_m']:.2f}", str(len(results)), *errors),
+        *(f"{ratio:.2f}", f"{sum(held)} of {len(held)}", f"{speed:.0f}"),
     ]
 
 
-def _conditions(folder: Path, configs: Sequence[str], seeds: int) -> Iterator[str]:
-    """What the numbers were measured with, from the first run there is."""
-    places = [folder / f"{name}-seed0" for name in configs]
-    first = next((place for place in places if (place / "run.json").is_file()), None)
-    if first is None:
+def _conditions(places: Sequence[Path]) -> Iterator[str]:
+    """What the numbers were measured with, from the runs that count."""
+    if not places:
         yield "Nothing is trained yet: `python -m benchmarks.model_zoo --train`."
         return
-    record: Mapping[str, Any] = read_run(first)
-    here = record["machine"]
+    records: list[Mapping[str, Any]] = [read_run(place) for place in places]
+    first, here = records[0], records[0]["machine"]
+    commits = sorted({(record["commit"] or "unknown")[:7] for record in records})
     yield (
-        f"{seeds} seeds each, {record['steps']} steps, {record['data']['samples']} training and "
-        f"{record['data']['val_samples']} validation hands, {here['cores']} cores, "
-        f"{here['gpu'] or 'no GPU'}, torch {record['versions']['torch']}, commit "
-        f"{(record['commit'] or 'unknown')[:7]}."
+        f"{first['steps']} steps, {first['data']['samples']} training and "
+        f"{first['data']['val_samples']} validation hands, {here['cores']} cores, "
+        f"{here['gpu'] or 'no GPU'}, torch {first['versions']['torch']}, commit "
+        f"{', '.join(commits)}. The first run again:"
     )
     yield ""
     yield "```bash"
-    run = Run(record["config_name"], Path(), record["seed"], first)
-    yield f"zoo {' '.join(typed(run, record['size'], record['steps']))}"
+    run = Run(first["config_name"], Path(), first["seed"], Path("runs") / places[0].name)
+    yield f"zoo {' '.join(typed(run, first['size'], first['steps']))}"
     yield "```"
 
 

@@ -18,6 +18,51 @@ def staircase(summary: Mapping[str, Any], metric: str) -> Markup:
     """The error on every rung, start at the top, with its 95 % interval and each run's dot."""
     rungs = summary["rungs"]
     figure, axes = figures.canvas(width=8.2, height=1.2 + ROW * len(rungs))
+    _stairs(axes, rungs, metric)
+    return figures.svg(figure, title=f"{metric} on every rung", id=f"staircase-{metric}")
+
+
+def contributions(summary: Mapping[str, Any], metric: str) -> Markup:
+    """What each rung changed, with its interval; the bars add up to goal minus start."""
+    parts = [entry for entry in summary["attribution"] if entry["metric"] == metric]
+    total = {"change": "goal minus start", **summary["total"][metric]}
+    figure, axes = figures.canvas(width=8.2, height=1.0 + ROW * (len(parts) + 1))
+    _bars(axes, [*parts, total])
+    _rungs(axes, [entry["change"] for entry in [*parts, total]])
+    axes.set_xlabel(f"change of {metric}; to the left is better")
+    return figures.svg(figure, title=f"What each rung changed in {metric}", id=f"bought-{metric}")
+
+
+def picture(summary: Mapping[str, Any], metric: str) -> str:
+    """Staircase and steps side by side as an SVG file for a page of documentation.
+
+    The rows are those of the first order; its steps add up to the last bar.
+    """
+    rungs = summary["rungs"]
+    height = 1.2 + ROW * (len(rungs) + 1)
+    figure, (stairs, steps) = figures.canvas(width=9.2, height=height, columns=2, share_y=True)
+    _stairs(stairs, rungs, metric)
+    none = {"mean": 0.0, "low": None, "high": None}
+    bars = [none, *(rung["step"][metric] for rung in rungs[1:]), summary["total"][metric]]
+    _bars(steps, bars)
+    _rungs(stairs, [*_titles(rungs), "goal minus start"])
+    stairs.set_xlabel(f"{metric}, smaller is better")
+    steps.set_xlabel("change by the rung, to the left is better")
+    steps.grid(visible=False, axis="y")
+    drawn = figures.svg(figure, title=f"{summary['start']} to {summary['goal']}", id="ladder")
+    text = str(drawn).replace("font-family: inherit", "font-family: sans-serif")
+    for role, colour in _ON_PAPER.items():
+        text = text.replace(f"var(--{role})", colour)
+    paper = '<rect width="100%" height="100%" fill="#ffffff"/><g '
+    return text.replace("<g ", paper, 1) + "\n"
+
+
+# The page's colours by day; a file of its own has no style sheet.
+_ON_PAPER = {"ink": "#1a1e23", "muted": "#57606a", "line": "#dde1e6", "target": "#6b7480"}
+_ON_PAPER |= {"s0": "#00716b", "s1": "#b34a00"}
+
+
+def _stairs(axes: Any, rungs: Sequence[Mapping[str, Any]], metric: str) -> None:
     rows = np.arange(len(rungs))
     levels = [rung["level"][metric] for rung in rungs]
     means = [one["mean"] for one in levels]
@@ -28,39 +73,37 @@ def staircase(summary: Mapping[str, Any], metric: str) -> Markup:
             axes.hlines(row, one["low"], one["high"], color=figures.subject_colour(0), lw=1.4)
         runs = [run["metrics"][metric] for run in rung["runs"]]
         axes.plot(runs, [row] * len(runs), "o", ms=4, color=figures.MUTED, alpha=0.8)
-    base = rungs[0]["runs"][0]["baseline"].get(metric)
-    if base is not None:
-        axes.axvline(base, color=figures.TARGET, ls="--", lw=1)
-        axes.annotate(
-            " mean-pose baseline",
-            (base, 0.99),
-            xycoords=("data", "axes fraction"),
-            va="top",
-            fontsize=8,
-            color=figures.MUTED,
-        )
-    _rungs(axes, ["start: " + rungs[0]["name"], *("+ " + rung["name"] for rung in rungs[1:])])
+    _baseline(axes, rungs[0]["runs"][0]["baseline"].get(metric))
+    _rungs(axes, _titles(rungs))
     axes.set_xlabel(f"{metric}, smaller is better")
-    return figures.svg(figure, title=f"{metric} on every rung", id=f"staircase-{metric}")
 
 
-def contributions(summary: Mapping[str, Any], metric: str) -> Markup:
-    """What each rung changed, with its interval; the bars add up to goal minus start."""
-    parts = [entry for entry in summary["attribution"] if entry["metric"] == metric]
-    total = {"change": "goal minus start", **summary["total"][metric]}
-    figure, axes = figures.canvas(width=8.2, height=1.0 + ROW * (len(parts) + 1))
-    for row, entry in enumerate([*parts, total]):
+def _baseline(axes: Any, value: float | None) -> None:
+    if value is None:
+        return
+    axes.axvline(value, color=figures.TARGET, ls="--", lw=1)
+    axes.annotate(
+        "mean-pose baseline",
+        (value, 1.0),
+        xycoords=("data", "axes fraction"),
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=figures.MUTED,
+    )
+
+
+def _bars(axes: Any, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Bars with intervals; the last is the sum. Pale where the interval contains 0."""
+    for row, entry in enumerate(entries):
         sure = entry["low"] is not None and not entry["low"] <= 0 <= entry["high"]
-        colour = figures.subject_colour(1) if entry is total else figures.subject_colour(0)
+        colour = figures.subject_colour(int(row == len(entries) - 1))
         axes.barh(row, entry["mean"], height=0.55, color=colour, alpha=0.85 if sure else 0.35)
         if entry["low"] is not None:
             axes.hlines(row, entry["low"], entry["high"], color=figures.INK, lw=1)
         for value in entry.get("by_order", {}).values():
             axes.plot(value, row, "|", ms=9, color=figures.MUTED)
     axes.axvline(0, color=figures.INK, lw=0.8)
-    _rungs(axes, [entry["change"] for entry in [*parts, total]])
-    axes.set_xlabel(f"change of {metric}; to the left is better")
-    return figures.svg(figure, title=f"What each rung changed in {metric}", id=f"bought-{metric}")
 
 
 def curves(summary: Mapping[str, Any], name: str) -> Markup | None:
@@ -84,7 +127,8 @@ def curves(summary: Mapping[str, Any], name: str) -> Markup | None:
             )
     if not drawn:
         return None
-    axes.set(xlabel="step", ylabel=name.partition("/")[2] or name, yscale="log")
+    axes.set(xlabel="step", ylabel=name.partition("/")[2] or name)
+    figures.logarithmic(axes)
     if len(rungs) <= 14:
         axes.legend(
             frameon=False,
@@ -97,25 +141,30 @@ def curves(summary: Mapping[str, Any], name: str) -> Markup | None:
 
 
 def gain_and_cost(summary: Mapping[str, Any], metric: str) -> Markup:
-    """Error against training time a step, one dot a rung: what the gain costs."""
-    figure, axes = figures.canvas(width=8.2, height=3.6)
-    for number, rung in enumerate(summary["rungs"]):
-        speeds = [run["samples_per_s"] for run in rung["runs"] if run.get("samples_per_s")]
-        if not speeds:
-            continue
-        cost, error = 1e3 / float(np.median(speeds)), rung["level"][metric]["mean"]
-        axes.plot(cost, error, "o", ms=6, color=figures.subject_colour(0))
-        axes.annotate(
-            rung["name"],
-            (cost, error),
-            textcoords="offset points",
-            xytext=(6, 5 if number % 2 else -10),
-            fontsize=8,
-            color=figures.MUTED,
-        )
-    axes.set(xlabel="training time a sample (ms), median of the runs", ylabel=metric)
-    axes.margins(x=0.12, y=0.15)
+    """Error and training time on the same rows: what a gain costs. A dot is a run."""
+    rungs = summary["rungs"]
+    figure, (gain, cost) = figures.canvas(
+        width=8.2, height=1.0 + ROW * len(rungs), columns=2, share_y=True
+    )
+    for row, rung in enumerate(rungs):
+        runs = rung["runs"]
+        errors = [run["metrics"][metric] for run in runs]
+        times = [1e3 / run["samples_per_s"] for run in runs if run.get("samples_per_s")]
+        for axes, values, colour in ((gain, errors, 0), (cost, times, 1)):
+            axes.plot(values, [row] * len(values), "o", ms=4, color=figures.MUTED, alpha=0.6)
+            if values:
+                middle = float(np.median(values))
+                axes.plot(middle, row, "|", ms=14, mew=2, color=figures.subject_colour(colour))
+    _rungs(gain, _titles(rungs))
+    gain.set_xlabel(metric)
+    cost.set_xlabel("training time a hand (ms)")
+    cost.set_xlim(left=0)
+    cost.grid(visible=False, axis="y")
     return figures.svg(figure, title="Gain beside cost", id=f"cost-{metric}")
+
+
+def _titles(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
+    return ["start: " + rungs[0]["name"], *("+ " + rung["name"] for rung in rungs[1:])]
 
 
 def _rungs(axes: Any, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from benchmarks.ladder.orders import Climb, Route, Taken
 from benchmarks.ladder.plan import HELD, Plan
 from benchmarks.ladder.runs import Command, Journal, Run, train_all, write_config
+from registry.config import load
 from registry.difference import ABSENT, Change, same
 from registry.layout import slot_of
 
@@ -33,9 +35,10 @@ class Settings:
     order: str
     threads: int = 1
     data: str | None = None
+    changes: tuple[str, ...] = ()  # made in every config, as `--set` says them
 
     def record(self) -> dict[str, Any]:
-        return {f: getattr(self, f) for f in ("size", "seeds", "steps", "order", "threads", "data")}
+        return {**dataclasses.asdict(self), "changes": list(self.changes)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def runs_of(stops: Sequence[Stop], folder: Path, seeds: int) -> list[Run]:
 
 
 def settle(folder: Path, found: Route, stops: Sequence[Stop], settings: Settings) -> dict[str, Any]:
-    """Writes plan and configs, or checks that the folder holds this very ladder.
+    """Writes plan and configs, or checks that the folder holds this ladder with no more seeds.
 
     returns: the plan as written; its threads are those of the first start. Raises OtherLadder.
     """
@@ -79,20 +82,38 @@ def settle(folder: Path, found: Route, stops: Sequence[Stop], settings: Settings
     file = folder / PLAN
     if file.is_file():
         before = json.loads(file.read_text())
-        record["settings"]["threads"] = before["settings"]["threads"]
-        if before != json.loads(json.dumps(record)):
+        if not goes_on(before, record):
             raise OtherLadder(
                 f"{folder} holds another ladder ({before['start']} to {before['goal']}, "
                 f"{before['settings']['seeds']} seeds, {before['settings']['order']}); name "
                 "another folder with --out, or ask for the same one to go on with it."
             )
     for stop in stops:
-        path = folder / "configs" / f"{stop.name}.py"
-        if not path.is_file():
-            says = f"{stop.name} of the ladder from {found.plan.start} to {found.plan.goal}."
-            write_config(path, stop.config, says)
+        says = f"{stop.name} of the ladder from {found.plan.start} to {found.plan.goal}."
+        keep_config(folder, stop, says)
     write_json(file, record)
     return record
+
+
+def keep_config(folder: Path, stop: Stop, says: str) -> Path:
+    """A stop's config as a file of the folder; raises OtherLadder where it holds another."""
+    path = folder / "configs" / f"{stop.name}.py"
+    if not path.is_file():
+        return write_config(path, stop.config, says)
+    if not same(load(path), stop.config):
+        raise OtherLadder(
+            f"{path} is another config than {stop.name} is now, so its runs would be of two; name "
+            "another folder with --out."
+        )
+    return path
+
+
+def goes_on(before: Mapping[str, Any], record: dict[str, Any]) -> bool:
+    """Whether a plan is the one written before, or that with more seeds; it takes its threads."""
+    first = before["settings"]
+    record["settings"]["threads"] = first["threads"]
+    more = {**first, "seeds": max(first["seeds"], record["settings"]["seeds"])}
+    return {**before, "settings": more} == json.loads(json.dumps(record))
 
 
 def plan_record(found: Route, stops: Sequence[Stop], settings: Settings) -> dict[str, Any]:

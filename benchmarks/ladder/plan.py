@@ -167,10 +167,15 @@ def _with_what_it_needs(
         if len(fewer) < len(needed) and fewer and enough(fewer):
             needed = fewer
     paths = [change.path for change in needed]
-    note = f"takes {' and '.join(paths)} with it, for alone it cannot be built: "
+    note = f"takes {_listed(paths)} with it, for alone it cannot be built: "
     note += first_sentence(reason)
     taken = Rung(rung.name, (*rung.changes, *needed), (*rung.notes, note))
     return taken, _without(left, set(paths))
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def first_sentence(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -28,9 +28,9 @@ def ladder_page(summary: Mapping[str, Any], facts: Mapping[str, str]) -> str:
         page.Section("bought", "What each rung bought", _bought(summary), lead=_BOUGHT_LEAD),
         page.Section("differences", "The differences behind each rung", _differences(summary)),
         page.Section("verdicts", "Verdicts", _verdicts(summary), lead=_VERDICT_LEAD),
-        page.Section("cost", "Gain beside cost", charts.gain_and_cost(summary, main)),
+        page.Section("cost", "Gain beside cost", _cost(summary, main), lead=_COST_LEAD),
     ]
-    drawn = [charts.curves(summary, name) for name in ("train/loss", f"val/{main}")]
+    drawn = [charts.curves(summary, name) for name in (f"val/{main}", "train/loss")]
     if any(drawn):
         body = blocks.stack(chart for chart in drawn if chart is not None)
         sections.insert(3, page.Section("curves", "Curves of all runs", body, lead=_CURVES_LEAD))
@@ -51,7 +51,11 @@ _BOUGHT_LEAD = (
     "Bars add up to goal minus start. A pale bar's interval contains 0. A tick is the same rung "
     "climbed in another order: far apart, it acts together with others."
 )
-_CURVES_LEAD = "From blue (start) to orange (goal)."
+_CURVES_LEAD = (
+    "From blue (start) to orange (goal). Rungs with other loss terms have losses of another size: "
+    "compare their shapes, and the errors."
+)
+_COST_LEAD = "On the machine named below, several trainings at once where there were jobs."
 _VERDICT_LEAD = "Fixed criteria, the same for every run; a run converged when all of them hold."
 
 
@@ -88,16 +92,13 @@ def _lead(summary: Mapping[str, Any], metric: str) -> str:
 def _numbers(summary: Mapping[str, Any], main: str) -> Markup:
     others = [name for name in summary["metrics"] if name == "pa_mpjpe_mm"]
     columns = ["rung", Column(main, True), Column("step", True)]
-    columns += [Column(name, True) for name in others]
-    columns += [Column("parameters (M)", True), Column("samples/s", True), "converged"]
+    columns += [*(Column(name, True) for name in others), "converged"]
     rows = [
         [
             rung["name"],
             shown(rung["level"][main]),
             shown(rung["step"][main], signed=True) if rung["step"] else "",
             *(shown(rung["level"][name]) for name in others),
-            rung["runs"][0]["parameters_m"],
-            _mean(rung, "samples_per_s"),
             _converged(rung),
         ]
         for rung in summary["rungs"]
@@ -151,18 +152,54 @@ def _differences(summary: Mapping[str, Any]) -> Markup:
 
 
 def _verdicts(summary: Mapping[str, Any]) -> Markup:
+    """How many runs of a rung hold each criterion; folded away, what failed in each run."""
+    records = [run["verdict"] or {} for rung in summary["rungs"] for run in rung["runs"]]
+    names = list(dict.fromkeys(name for one in records for name in one.get("criteria", {})))
+    rows = {
+        rung["name"]: [_held(rung["runs"], name) for name in names] for rung in summary["rungs"]
+    }
+    counts = blocks.heat_table(
+        [name.replace("_", " ") for name in names],
+        rows,
+        caption="Runs that hold each criterion",
+        corner="rung",
+    )
+    return blocks.stack([counts, blocks.details("What failed, run by run", _failures(summary))])
+
+
+def _held(runs: Sequence[Mapping[str, Any]], name: str) -> blocks.Heat:
+    entries = [((run["verdict"] or {}).get("criteria") or {}).get(name) for run in runs]
+    held = sum(entry is not None and entry["holds"] is True for entry in entries)
+    values = "; ".join(explain(name, entry) for entry in entries if entry)
+    return blocks.Heat(
+        f"{held} of {len(entries)}",
+        held / len(entries),
+        kind="" if held else "dead",
+        note=values,
+    )
+
+
+def _failures(summary: Mapping[str, Any]) -> Markup:
     rows = []
     for rung in summary["rungs"]:
         for run in rung["runs"]:
             criteria = (run["verdict"] or {}).get("criteria", {})
             failed = [explain(n, e) for n, e in criteria.items() if e.get("holds") is not True]
-            mark = blocks.mark("converged", "ok") if not failed else blocks.mark("not", "warning")
-            rows.append([rung["name"], run["seed"], mark, "; ".join(failed)])
+            if failed:
+                rows.append([rung["name"], run["seed"], "; ".join(failed)])
     return blocks.table(
-        ["rung", Column("seed", True), "verdict", "what failed"],
-        rows,
-        caption="Every run's verdict",
+        ["rung", Column("seed", True), "what failed"], rows, caption="Criteria that do not hold"
     )
+
+
+def _cost(summary: Mapping[str, Any], main: str) -> Markup:
+    rows = [
+        [rung["name"], rung["runs"][0]["parameters_m"], _mean(rung, "samples_per_s")]
+        for rung in summary["rungs"]
+    ]
+    columns = ["rung", Column("parameters (M)", True), Column("samples/s in training", True)]
+    table = blocks.table(columns, rows, caption="Size and speed, means over seeds")
+    return blocks.stack([charts.gain_and_cost(summary, main), blocks.details("As numbers", table)])
 
 
 def _converged(rung: Mapping[str, Any]) -> str:
@@ -182,10 +219,19 @@ def _settings(summary: Mapping[str, Any]) -> dict[str, str]:
         "steps": str(settings["steps"] or "as the config says"),
         "seeds": str(settings["seeds"]),
         "orders": ", ".join(climb["name"] for climb in summary["climbs"]),
+        **({"set in all": " ".join(settings["changes"])} if settings.get("changes") else {}),
         "held equal": ", ".join(summary["held"]["sections"]),
     }
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = _said(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _said(value: Any) -> str:
+    """A part as its name and arguments."""
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{key}={_said(item)}" for key, item in value.items() if key != "type")
+        return f"{value.get('type', 'dict')}({inside})"
+    return str(value)

@@ -20,6 +20,7 @@ from benchmarks.ladder.climb import (
     Stop,
     change_record,
     frugal,
+    keep_config,
     runs_of,
     settle,
     stops_of,
@@ -28,17 +29,18 @@ from benchmarks.ladder.climb import (
 )
 from benchmarks.ladder.orders import route
 from benchmarks.ladder.plan import Plan, WhyNot, make_plan, single_changes
-from benchmarks.ladder.runs import Run, Trainer, write_config
+from benchmarks.ladder.runs import Run, Trainer
 from benchmarks.ladder.trials import holds
 from benchmarks.subject import rendered_frames
 from registry.config import load, load_ladder
 from registry.plugins import load_plugin
-from zoo.app.ladder_print import Teller, bisect_lines, plan_tables
+from zoo.app.ladder_print import Teller, bisect_lines, plan_lines
 from zoo.app.ladder_table import climb_table
 from zoo.app.report import rebuild_ladder
 from zoo.app.shards import find_shards
 from zoo.app.sizing import choose_size
 
+BUILDABLE = "buildable.json"  # what was found out about rungs; a new one takes its time
 ENOUGH_TO_FIT = 2  # hands that show whether parts fit
 
 
@@ -74,7 +76,13 @@ class LadderRequest:
 
     def settings(self, size: str) -> Settings:
         order = f"bisect by {self.criterion}" if self.bisect else self.order
-        return Settings(size, self.seeds, self.steps, order, self.threads, self.data)
+        return Settings(
+            *(size, self.seeds, self.steps, order, self.threads, self.data, self.changes)
+        )
+
+    def loaded(self, name: str) -> dict[str, Any]:
+        """A config with the changes asked for; where a size is asked for, they may be in it."""
+        return load(name, self.changes, size=None if self.size == "auto" else self.size)
 
     def trainer(self) -> Trainer:
         return Trainer(self.steps, self.data, plugins=[p.resolve() for p in self.plugins])
@@ -96,19 +104,19 @@ def climb(request: LadderRequest, console: Console) -> bool:
         start, goal, groups = request.a, request.b, None
     if request.rungs not in ("slot", "change"):
         groups = load_ladder(request.rungs).get("rungs")
-    size = choose_size(load(start, request.changes), request.size, request.data)
+    size = choose_size(request.loaded(start), request.size, request.data)
     console.print(f"Both at size {size.name} ({size.reason})")
     ends = [(Path(n).stem, load(n, request.changes, size=size.name)) for n in (start, goal)]
     frames = rendered_frames(ENOUGH_TO_FIT, seed=0) if size.name == "tiny" else None
-    why_not = why_not_built(frames)
+    folder = request.out or Path("runs") / f"ladder-{ends[0][0]}-{ends[1][0]}"
+    why_not = why_not_built(frames, None if request.plan_only else folder / BUILDABLE)
     plan = make_plan(ends[0], ends[1], groups=groups, why_not=why_not)
     if request.rungs == "change" or request.bisect:
         plan = single_changes(plan)
-    for table in plan_tables(plan):
-        console.print(table)
+    for line in plan_lines(plan, whole=request.plan_only):
+        console.print(line, highlight=False)
     if request.plan_only:
         return True
-    folder = request.out or Path("runs") / f"ladder-{ends[0][0]}-{ends[1][0]}"
     if request.bisect:
         return _bisect(request, plan, folder, size.name, why_not, console)
     return _climb(request, plan, folder, size.name, why_not, console)
@@ -194,8 +202,7 @@ def _bisect(
             return None
         name = "set-" + ("-".join(f"{n + 1:02d}" for n in sorted(taken)) or "none")
         stop = Stop(name, tuple(sorted(taken)), frugal(config))
-        path = folder / "configs" / f"{name}.py"
-        write_config(path, stop.config, f"{name} of a search from {plan.start} to {plan.goal}.")
+        keep_config(folder, stop, f"{name} of a search from {plan.start} to {plan.goal}.")
         runs = runs_of([stop], folder, request.seeds)
         if not train_runs(request, runs, folder, record, plan.config, console):
             return None

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ladder.climb import OtherLadder, Stop, frugal, runs_of, write_json
-from benchmarks.ladder.runs import write_config
+from benchmarks.ladder.buildable import why_not_built
+from benchmarks.ladder.climb import (
+    OtherLadder,
+    Stop,
+    frugal,
+    goes_on,
+    keep_config,
+    runs_of,
+    write_json,
+)
+from benchmarks.ladder.plan import CannotClimb, WhyNot
 from benchmarks.ladder.variants import summarise_table
 from registry.config import load
 from zoo.app.sizing import choose_size
@@ -21,11 +30,14 @@ if TYPE_CHECKING:
 
 
 def climb_table(request: LadderRequest, file: Mapping[str, Any], console: Console) -> bool:
-    """Trains every variant of a ladder file that holds a table; False where a training failed."""
+    """Trains every variant of a ladder file that holds a table; False where a training failed.
+
+    Raises CannotClimb before any training where a variant cannot be built.
+    """
     from zoo.app.ladder import train_runs
 
     base = file["base"]
-    size = choose_size(load(base, request.changes), request.size, request.data)
+    size = choose_size(request.loaded(base), request.size, request.data)
     console.print(f"{base} at size {size.name} ({size.reason})")
     folder = request.out or Path("runs") / f"table-{Path(request.a).stem}"
     stops = [
@@ -33,16 +45,24 @@ def climb_table(request: LadderRequest, file: Mapping[str, Any], console: Consol
         for name, said in file["variants"].items()
     ]
     record = _plan(request, file, size.name)
-    _settle(folder, record, stops)
     for line in _lines(record):
         console.print(line, highlight=False)
+    check_variants(stops, why_not_built(None))
     if request.plan_only:
         return True
+    _settle(folder, record, stops)
     runs = runs_of(stops, folder, request.seeds)
     complete = train_runs(request, runs, folder, record, stops[0].config, console)
     if request.launcher == "none":
         show_table(folder, console)
     return complete
+
+
+def check_variants(stops: Sequence[Stop], why_not: WhyNot) -> None:
+    """Raises CannotClimb for the first variant that cannot be built, with the reason."""
+    for stop in stops:
+        if reason := why_not(stop.config):
+            raise CannotClimb(f"The variant {stop.name} cannot be built: {reason}")
 
 
 def show_table(folder: Path, console: Console) -> dict[str, Any]:
@@ -95,16 +115,13 @@ def _settle(folder: Path, record: dict[str, Any], stops: Sequence[Stop]) -> None
     plan = folder / "plan.json"
     if plan.is_file():
         before = json.loads(plan.read_text())
-        record["settings"]["threads"] = before["settings"]["threads"]
-        if before != json.loads(json.dumps(record)):
+        if not goes_on(before, record):
             raise OtherLadder(
                 f"{folder} holds another table; name another folder with --out, or ask for the "
                 "same one to go on with it."
             )
     for stop in stops:
-        path = folder / "configs" / f"{stop.name}.py"
-        if not path.is_file():
-            write_config(path, stop.config, f"{stop.name}: {record['base']} of a table.")
+        keep_config(folder, stop, f"{stop.name}: {record['base']} of a table.")
     write_json(plan, record)
 
 

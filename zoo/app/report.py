@@ -42,7 +42,7 @@ def rebuild_ladder(folder: Path, console: Console, html: Path | None = None) -> 
     """Prints a ladder's tables and writes its JSON and page."""
     record = read_plan(folder)
     summary = summarise(record, read_results(folder, record))
-    for table in summary_tables(summary):
+    for table in summary_tables(summary, console.width):
         console.print(table)
     write_json(folder / "ladder.json", summary)
     target = html or folder / "report.html"

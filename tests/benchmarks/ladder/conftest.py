@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ HANDS = 30
 CONFIG = {"evaluation": {"metrics": {"root": {"type": "root_mpjpe"}, "pa": {"type": "pa_mpjpe"}}}}
 
 
-def write_run(folder: Path, *, error_mm: float, seed: int, converged: bool = True) -> Path:
+def write_run(
+    folder: Path,
+    *,
+    error_mm: float,
+    seed: int,
+    converged: bool = True,
+    config: Mapping[str, Any] = CONFIG,
+    steps: int = 100,
+) -> Path:
     """A finished run whose joints are off by about `error_mm`."""
     hands = np.random.default_rng(0)
     joints = hands.normal(0, 0.05, (HANDS, 21, 3)) + np.array([0, 0, 0.6])
@@ -43,11 +52,11 @@ def write_run(folder: Path, *, error_mm: float, seed: int, converged: bool = Tru
     verdict = {"value": 0.5 if converged else 0.9, "at_most": 0.8, "holds": converged}
     record = {
         "schema": 1,
-        "config": CONFIG,
+        "config": config,
         "config_name": "csvit2",
         "size": "tiny",
         "seed": seed,
-        "steps": 100,
+        "steps": steps,
         "seconds": 60.0,
         "samples_per_s": 100.0 + seed,
         "parameters_m": 2.8,
@@ -57,10 +66,10 @@ def write_run(folder: Path, *, error_mm: float, seed: int, converged: bool = Tru
         "history": {"train/loss": {"position": points, "value": [4.0, 3.0, 2.5, error / 20]}},
         "machine": {"cores": 2, "gpu": None},
         "versions": {"torch": "2.11"},
-        "data": {"samples": 24000, "val_samples": HANDS},
+        "data": {"samples": 24000, "val_samples": HANDS, "fingerprint": "65a5"},
         "commit": "0123456789",
     }
-    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "run.json").write_text(json.dumps(record, default=str))
     return folder
 
 

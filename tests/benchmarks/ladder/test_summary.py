@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -24,6 +26,7 @@ from benchmarks.ladder.summary import NoLadder, read_plan, read_results, summari
 from benchmarks.ladder.trials import holds
 from benchmarks.ladder.variants import summarise_table
 from benchmarks.model_zoo import NoPlace, ladder_section, runs_of_zoo, written, zoo_table
+from benchmarks.zoo_runs import Wanted, runs_that_count
 from registry.config import load
 
 ERRORS = {"00-start": 90.0, "01-head": 60.0, "02-loss": 55.0, "set-02": 88.0}
@@ -95,8 +98,14 @@ def test_the_page_holds_every_rung_and_difference_and_needs_no_network(summary):
     assert 'src="http' not in html
 
 
-def test_the_markdown_holds_every_rung(climbed):
-    text = ladder_section(climbed)
+def test_the_markdown_holds_every_rung_and_a_picture_that_stands_alone(climbed, tmp_path):
+    text = ladder_section(climbed, tmp_path)
+    assert "![root_mpjpe_mm on every rung" in text
+    drawn = (tmp_path / "ladder-a-b.svg").read_text()
+    said = "".join(ElementTree.fromstring(drawn).itertext())
+    assert all(rung in said for rung in ("start: a", "+ head", "+ loss", "goal minus start"))
+    assert "var(" not in drawn, "a colour of a style sheet that the file does not have"
+    assert "zoo ladder a b --size tiny --steps 100 --seeds 2 --order both" in text
     assert "| head |" in text
     assert "`model.head.steps`" in text
     assert "goal minus start" in text
@@ -120,7 +129,20 @@ def test_a_folder_is_gone_on_with_only_by_the_same_ladder(found, tmp_path):
     again = settle(tmp_path, found, stops, Settings("tiny", 2, 100, "both", threads=1))
     assert again == first, "the threads of the first start stay: sums would round differently"
     with pytest.raises(OtherLadder, match="another folder with --out"):
-        settle(tmp_path, found, stops, Settings("tiny", 3, 100, "both"))
+        settle(tmp_path, found, stops, Settings("tiny", 3, 200, "both"))
+
+
+def test_seeds_can_be_added_and_other_values_of_a_config_cannot(found, tmp_path):
+    stops = stops_of(found)
+    settle(tmp_path, found, stops, Settings("tiny", 1, 100, "both"))
+    more = settle(tmp_path, found, stops, Settings("tiny", 3, 100, "both"))
+    assert more["settings"]["seeds"] == 3
+    with pytest.raises(OtherLadder):
+        settle(tmp_path, found, stops, Settings("tiny", 1, 100, "both"))
+    hotter = copy.deepcopy(stops)
+    hotter[0].config["optim_wrapper"]["optimizer"]["lr"] = 1.0
+    with pytest.raises(OtherLadder, match=r"00-start.py is another config"):
+        settle(tmp_path, found, hotter, Settings("tiny", 3, 100, "both"))
 
 
 def test_rungs_differ_in_nothing_but_their_changes(found, tmp_path):
@@ -197,18 +219,51 @@ def test_a_config_holds_when_most_of_its_seeds_do(made_run, tmp_path, answers, e
         holds(folders, "beauty")
 
 
+@pytest.fixture
+def shipped() -> dict:
+    return load("csvit2", size="tiny")
+
+
 def test_the_zoo_page_has_a_row_for_every_config_and_the_reason_where_there_is_no_result(
-    made_run, tmp_path
+    made_run, tmp_path, shipped
 ):
     for seed in range(2):
-        made_run(tmp_path / f"csvit2-seed{seed}", error_mm=70.0, seed=seed)
+        made_run(tmp_path / f"csvit2-seed{seed}", error_mm=70.0, seed=seed, config=shipped)
     (tmp_path / "hamer-seed0.log").write_text("first\nerror: no shards are here\n")
-    text = zoo_table(tmp_path, ["csvit2", "hamer"], 2)
+    text = zoo_table([tmp_path], ["csvit2", "hamer", "wilor"], Wanted(steps=100))
     assert "2 of 2" in text
     assert "not trained: error: no shards are here" in text
+    assert "| not trained |" in text
     assert "zoo train csvit2 --size tiny --seed 0 --steps 100" in text
     assert [run.name for run in runs_of_zoo(["a", "b"], 2, tmp_path)] == ["a", "b", "a", "b"]
     assert isinstance(runs_of_zoo(["a"], 1, tmp_path)[0], Run)
+
+
+def test_runs_trained_elsewhere_count_when_they_are_of_the_config_as_it_is_shipped(
+    made_run, tmp_path, shipped
+):
+    own, other = tmp_path / "own", tmp_path / "other"
+    steps = shipped["train_cfg"]["max_iters"]
+    for seed in (0, 2):
+        made_run(own / f"csvit2-seed{seed}", error_mm=70.0, seed=seed, config=shipped, steps=steps)
+    for seed in (0, 1, 3):
+        place = other / f"csvit2-seed{seed}"
+        made_run(place, error_mm=60.0, seed=seed, config=shipped, steps=steps)
+    found = runs_that_count([own, other], ["csvit2"], Wanted(seeds=3))["csvit2"]
+    assert found.places == [own / "csvit2-seed0", other / "csvit2-seed1", own / "csvit2-seed2"]
+    assert found.refused == []
+
+
+def test_a_run_of_another_config_or_budget_does_not_count_and_says_why(made_run, tmp_path, shipped):
+    changed = load("csvit2", ["model.losses.joints.weight=7.0"], size="tiny")
+    made_run(tmp_path / "csvit2-seed0", error_mm=70.0, seed=0, config=changed)
+    made_run(tmp_path / "csvit2-seed1", error_mm=70.0, seed=1, config=shipped, steps=40)
+    found = runs_that_count([tmp_path], ["csvit2"], Wanted(steps=100))["csvit2"]
+    assert found.places == []
+    assert "model.losses.joints.weight was 7.0" in found.refused[0]
+    assert "40 steps, not 100" in found.refused[1]
+    text = zoo_table([tmp_path], ["csvit2"], Wanted(steps=100))
+    assert "not trained as it is now (csvit2-seed0: model.losses.joints.weight was 7.0" in text
 
 
 def test_results_go_between_the_marks_of_a_page_and_nowhere_else():
