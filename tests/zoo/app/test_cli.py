@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
+
+from zoo.app.cli import app
 
 # Runs the command line as the console script does, then says whether torch was loaded for it.
 _RUN = """
@@ -52,6 +56,15 @@ def test_looking_around_never_loads_torch(words):
     ended = zoo(*words)
     assert ended.returncode == 0, ended.stderr
     assert not ended.stderr.strip().endswith("torch")
+
+
+def test_list_says_what_each_part_of_a_slot_is_and_who_provides_something():
+    told = CliRunner().invoke(app, ["list", "camera", "--providing", "log_heatmap_x"]).stdout
+    assert "metric" not in told
+    assert re.search(r"heatmap +│ The wrist", told)
+    wrong = ["list", "camera", "--providing", "log_heatmp_x"]
+    with pytest.raises(ValueError, match="Did you mean 'log_heatmap_x'"):
+        CliRunner().invoke(app, wrong, catch_exceptions=False)
 
 
 def test_diff_names_exactly_what_the_variant_changes():
