@@ -6,14 +6,16 @@ import math
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from zoo.app.launch import on_any
 from zoo.contracts import FrameBatch
@@ -178,6 +180,21 @@ class CleanStop(Hook):
         signal.signal(number, self._previous[number])
 
 
+def per_second(rate: float) -> str:
+    """A speed in as many digits as it needs."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}"
+
+
+class _BarAndTerms(Progress):
+    """A bar, and under it the loss terms, for which no terminal is wide enough beside it."""
+
+    terms = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield Text(self.terms, style="dim")
+
+
 class LiveProgress(Hook):
     """A progress bar with loss terms, samples/s and time left; plain lines when piped."""
 
@@ -191,18 +208,17 @@ class LiveProgress(Hook):
         self._mark = self._last_plain = self._step_end = 0.0
 
     def before_train(self, runner) -> None:
-        self.bar = Progress(
+        self.bar = _BarAndTerms(
             TextColumn("[bold]training[/]"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.0f} samples/s"),
+            TextColumn("{task.fields[rate]} samples/s"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[terms]}"),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         self.task = self.bar.add_task(
-            "train", total=runner.max_iters, completed=runner.iter, rate=0.0, terms=""
+            "train", total=runner.max_iters, completed=runner.iter, rate="0"
         )
         self.bar.start()
         self._mark = self._last_plain = self._step_end = time.perf_counter()
@@ -224,12 +240,13 @@ class LiveProgress(Hook):
             for name, value in outputs.items()
             if name.startswith("loss")
         )
-        self.bar.update(self.task, completed=runner.iter + 1, rate=rate, terms=terms)
+        self.bar.terms = terms
+        self.bar.update(self.task, completed=runner.iter + 1, rate=per_second(rate))
         if not self.console.is_terminal and now - self._last_plain > self.plain_every:
             self._last_plain = now
             left = (runner.max_iters - runner.iter - 1) * self.seconds / self.steps
             self.console.print(
-                f"step {runner.iter + 1}/{runner.max_iters}  {rate:.0f} samples/s  "
+                f"step {runner.iter + 1}/{runner.max_iters}  {per_second(rate)} samples/s  "
                 f"{left / 60:.1f} min left  {terms}",
                 highlight=False,
             )

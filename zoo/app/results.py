@@ -25,6 +25,7 @@ from zoo.app import checkpoints
 from zoo.app.assemble import Shards, val_loader
 from zoo.app.curves import draw_curves
 from zoo.app.evaluate import Evaluation, evaluate, load_weights, save_predictions
+from zoo.app.hooks import per_second
 from zoo.app.judge import judge, thinned
 from zoo.contracts import FrameBatch
 from zoo.data.sources import count_hands, data_fingerprint
@@ -152,8 +153,8 @@ def closing_lines(summary: Mapping[str, Any], work_dir: Path, checkpoint: Path) 
     name = summary["config_name"]
     lines = [
         f"Trained {summary['steps']} steps in {summary['seconds'] / 60:.1f} min "
-        f"({summary['samples_per_s']:.0f} samples/s, {summary['data_wait_share']:.0%} of the time "
-        f"waiting for data).",
+        f"({per_second(summary['samples_per_s'])} samples/s, "
+        f"{summary['data_wait_share']:.0%} of the time waiting for data).",
         f"Checkpoint   {checkpoint}",
         f"Curves       {work_dir / 'curves.png'}",
         f"Pictures     {work_dir / 'predictions.png'}",

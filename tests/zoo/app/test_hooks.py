@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from types import SimpleNamespace
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from registry.config import load
 from zoo.app import checkpoints
 from zoo.app.assemble import Shards, build_model, build_runner
-from zoo.app.hooks import ProgressiveDropout
+from zoo.app.hooks import LiveProgress, ProgressiveDropout
 from zoo.data.shards import resolve_shards
 
 STEPS = 6
@@ -40,6 +42,21 @@ def finished(hands, tiny_changes, tmp_path_factory):
     runner = run_of(hands, tiny_changes, work_dir)
     runner.train()
     return work_dir, runner
+
+
+def test_the_bar_is_readable_in_eighty_columns():
+    out = io.StringIO()
+    progress = LiveProgress(console=Console(file=out, force_terminal=True, width=80))
+    runner = SimpleNamespace(max_iters=1000, iter=249)
+    losses = {f"loss_{name}": torch.tensor(1.23) for name in ("rotations", "reprojection", "wrist")}
+    progress.before_train(runner)
+    progress.after_train_iter(runner, 0, [None] * 32, losses)
+    shown = Console(width=80, file=io.StringIO(), record=True)
+    shown.print(progress.bar.get_renderable())
+    progress.close()
+    bar, terms = shown.export_text().splitlines()
+    assert all(part in bar for part in ("training", "250/1000", "samples/s"))
+    assert terms.strip() == "rotations 1.23  reprojection 1.23  wrist 1.23"
 
 
 def test_the_last_three_states_and_the_best_by_each_metric_are_kept(finished):
