@@ -91,6 +91,8 @@ def find(config: str | Path, folder: str = "") -> Path:
         return known[name]
     stem = Path(text).name.removesuffix(".py")
     kind = "ladder" if folder == "ladders" else "config"
+    if given.is_dir():
+        raise UnknownConfig(f"{text} is a folder; a {kind} is a .py file or a name.")
     raise UnknownConfig(
         f"There is no {kind} {text!r}, neither as a file nor by name.{nearest(stem, known)} "
         f"Known: {', '.join(known) or 'none'}."

@@ -104,6 +104,12 @@ def test_a_misspelt_config_is_answered_with_the_nearest(folder):
             load(text)
 
 
+def test_a_folder_is_no_config_and_is_called_what_it_is(folder):
+    (folder / "runs").mkdir()
+    with pytest.raises(UnknownConfig, match="runs is a folder; a config is"):
+        load("runs")
+
+
 def test_scripts_lying_about_are_not_taken_for_configs(folder):
     (folder / "train_all.py").write_text("print('hello')\n")
     assert "train_all" not in available()
