@@ -50,15 +50,21 @@ class Heat:
 
 
 def table(
-    columns: Sequence[str | Column], rows: Iterable[Sequence[Any] | Group], *, caption: str
+    columns: Sequence[str | Column],
+    rows: Iterable[Sequence[Any] | Group],
+    *,
+    caption: str,
+    stacks: bool = False,
 ) -> Markup:
-    """A table that scrolls on a narrow screen; its first column names the row.
+    """A table; its first column names the row.
 
     Cells are text, numbers (shown by `number`) or Markup; None is an en dash.
+    stacks: on a narrow screen cells stand below each other, each behind its column's title, where
+    a row is read and not compared with others. Other tables scroll there.
     """
     heads = [column if isinstance(column, Column) else Column(column) for column in columns]
     shown = [row if isinstance(row, Group) else [_cell(cell) for cell in row] for row in rows]
-    return _render("table", heads, shown, caption)
+    return _render("table", heads, shown, caption, stacks)
 
 
 def heat_table(

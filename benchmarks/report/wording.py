@@ -23,7 +23,7 @@ def verdict(report: Report) -> Markup:
     causes = [{**cause, "anchor": _anchor_of(cause, report)} for cause in said["causes"]]
     fixes = {line.split("=")[0]: line for c in reversed(said["causes"]) for line in c["fix"]}
     tried = (f"--set {shlex.quote(line)}" for line in reversed(fixes.values()))
-    command = " ".join(["zoo diagnose", first, *tried])
+    command = " \\\n  ".join([f"zoo diagnose {first}", *tried])  # one change a line
     sentences = [sentence["text"] for sentence in said["sentences"]]
     top = _module().verdict(sentences, causes, command if fixes else "")
     return Markup("{}{}").format(top, tallies(report))
@@ -66,7 +66,8 @@ def differences(report: Report) -> Section:
         rows.append(blocks.Group(_PRIORITY[priority]))
         rows += [_difference(c) for c in ordered if (c.get("priority") or "") == priority]
     columns = ["setting", "about", *names]
-    body = blocks.table(columns, rows, caption="What turns the first subject into the second")
+    caption = "What turns the first subject into the second"
+    body = blocks.table(columns, rows, caption=caption, stacks=True)
     lead = "As the analysis ranks them: P0 decides whether a model learns at all."
     if not report["differences"]:
         body = blocks.notice("Their configs are the same, or one has none.")
@@ -108,7 +109,8 @@ def probes(report: Report) -> Section:
             rows.append(blocks.Group(family))
         law = next((probe["law"] for probe in mine.values() if probe.get("law")), "")
         rows.append([id, law, *(_outcome(mine.get(name)) for name in names)])
-    table = blocks.table(["probe", "law", *names], rows, caption="Every law, and how it came out")
+    heads, caption = ["probe", "law", *names], "Every law, and how it came out"
+    table = blocks.table(heads, rows, caption=caption, stacks=True)
     left_out = [p for p in report["probes"] if p["status"] in ("skipped", "crashed")]
     return Section(
         "probes",
