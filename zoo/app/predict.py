@@ -83,7 +83,7 @@ def predict_hands(request: PredictRequest, console: Console) -> int:
         console.print(f"[yellow]note:[/] {note}", highlight=False)
     for sample in skipped:
         console.print(f"[yellow]left out:[/] {sample.reason}", highlight=False)
-    console.print(f"{count} hands in {request.out}")
+    console.print(f"{count} {'hand' if count == 1 else 'hands'} in {request.out}")
     return count
 
 
