@@ -140,7 +140,8 @@ def write_hand(
     standing = [str(path) for path in paths.values() if path.exists()]
     if standing and not overwrite:
         raise ValueError(
-            f"{', '.join(standing)} exist(s) already; name another folder or allow overwriting."
+            f"{', '.join(standing)}: there already; name another folder (--out), or replace them "
+            f"(--overwrite)."
         )
     for kind, path in paths.items():
         write_bytes(path, content[kind], overwrite=overwrite)

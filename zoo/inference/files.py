@@ -18,7 +18,9 @@ def write_bytes(path: Path | str, content: bytes, *, overwrite: bool = False) ->
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise ValueError(f"{path} exists already; name another folder or allow overwriting.")
+        raise ValueError(
+            f"{path}: there already; name another folder (--out), or replace it (--overwrite)."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

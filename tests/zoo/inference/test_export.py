@@ -86,7 +86,7 @@ def test_json_keeps_every_number_and_says_what_was_assumed(result, tmp_path):
 
 def test_nothing_is_written_when_one_of_the_files_stands_already(result, tmp_path):
     (tmp_path / "holiday_3.glb").write_text("mine")
-    with pytest.raises(ValueError, match=r"holiday_3\.glb exist"):
+    with pytest.raises(ValueError, match=r"holiday_3\.glb: there already"):
         write_hand(result, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["holiday_3.glb"]
     write_hand(result, tmp_path, overwrite=True)

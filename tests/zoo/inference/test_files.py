@@ -19,7 +19,7 @@ def test_a_file_stands_only_when_it_is_whole(tmp_path, monkeypatch):
 
 def test_a_standing_file_is_kept_unless_overwriting_was_asked_for(tmp_path):
     path = write_bytes(tmp_path / "deep" / "a.txt", b"first")
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match=r"there already.*--overwrite"):
         write_bytes(path, b"second")
     assert path.read_bytes() == b"first"
     assert write_bytes(path, b"second", overwrite=True).read_bytes() == b"second"
