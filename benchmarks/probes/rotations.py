@@ -56,8 +56,9 @@ class Reader:
 class Rotations:
     """Rotations near none, near a half turn and between, as the head writes and returns them.
 
-    The estimate is moved until the head's own pose numbers say a known rotation; what it answers
-    is compared with them, in value and gradient. Causes: matrices taken to angles by a formula that
+    The estimate is moved until the head's own pose numbers say a known rotation, or would after
+    the turn by which the head corrects them; what it answers is compared with that, in value and
+    gradient. Causes: matrices taken to angles by a formula that
     fails near 180 degrees and is cut off near 0 (UTNet V8), another order of 6D columns.
     """
 
@@ -72,14 +73,15 @@ class Rotations:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Angles at which the head says another rotation, or none of its gradient."""
         axes = torch.tensor(AXES)
-        reader = reader_of(subject, len(ANGLES) * len(AXES), "pose_")
+        reader = reader_of(subject, len(ANGLES) * len(AXES), "pose_", "coarse_pose_")
+        left, right = _correction(reader)
         vectors = torch.cat([angle * axes for angle in ANGLES])
         turns = rotvec_to_rotmat(vectors)[:, None].expand(-1, NUM_ROTATIONS, -1, -1)
-        wanted = reader.written.from_rotmat(turns)
+        wanted = reader.written.from_rotmat(left.mT @ turns @ right.mT)
         estimate = _estimate_for(reader, wanted).requires_grad_()
         said, numbers = reader.read(estimate)
         alone = numbers.detach().requires_grad_()
-        expected = reader.written.to_rotmat(alone)
+        expected = left @ reader.written.to_rotmat(alone) @ right
         off = ((said.rotmats - expected).flatten(2).norm(dim=-1) / 2**0.5).amax(-1).detach()
         slope = _apart(estimate, said.rotmats, alone, expected, reader.width)
         table = {
@@ -210,6 +212,31 @@ def _follows(reader: Reader) -> bool:
     _, before = reader.read(estimate)
     _, after = reader.read(moved)
     return float((after - before - 0.1).abs().amax()) < _FOLLOWS
+
+
+@torch.no_grad()
+def _correction(reader: Reader) -> tuple[Tensor, Tensor]:
+    """(B, 16, 3, 3) twice: what an answer turns its numbers' rotations by, left and right of them.
+
+    Nothing where they are the answer's own numbers. Told from two ordinary rotations; Unrunnable
+    where it is no turn on either side.
+    """
+    none = torch.eye(3).expand(len(reader.start), NUM_ROTATIONS, 3, 3)
+    if reader.name.startswith("pose_"):
+        return none, none
+    first, second = (
+        rotvec_to_rotmat(torch.tensor(vector)).expand_as(none)
+        for vector in ((0.7, -0.4, 0.3), (-0.2, 0.9, 0.5))
+    )
+    one, other = (
+        reader.read(_estimate_for(reader, reader.written.from_rotmat(turns)))[0].rotmats
+        for turns in (first, second)
+    )
+    left, right = one @ first.mT, first.mT @ one
+    for before, after in ((left, none), (none, right)):
+        if float((before @ second @ after - other).abs().amax()) < _FOLLOWS:
+            return before, after
+    raise Unrunnable("the head corrects the rotations of its estimate by more than a turn")
 
 
 @torch.no_grad()

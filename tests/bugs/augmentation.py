@@ -145,6 +145,19 @@ def _pixels(kind: type) -> Plant:
     return with_config(change)
 
 
+def _added_view(name: str, **spec: Any) -> Plant:
+    def change(config: dict[str, Any]) -> None:
+        views: Mapping[str, Any] = config["augmentation"]["view"]
+        config["augmentation"]["view"] = {**views, name: spec}
+
+    return with_config(change)
+
+
+def _crop_moved_twice(config: dict[str, Any]) -> None:
+    crop: Mapping[str, Any] = config["augmentation"]["crop"]
+    config["augmentation"]["crop"] = {**crop, "type": "moved_hand", "moving": "as_released"}
+
+
 FAULTS = (
     Fault(
         "orientation-stays",
@@ -242,5 +255,23 @@ FAULTS = (
         with_frames(_loose_box),
         ("augmentation.identity", "data"),
         "Stored boxes are padded and training boxes tight: hands look smaller in tests (P-25).",
+    ),
+    Fault(
+        "roll-without-its-3d-labels",
+        with_settings("augmentation.view.roll.labels=as_released"),
+        ("augmentation.consistent", "augmentation.view.roll"),
+        "The picture turns, joints and orientation stay (UTNet V9).",
+    ),
+    Fault(
+        "labels-in-opengls-axes",
+        _added_view("axes", type="label_axes"),
+        ("augmentation.consistent", "augmentation.view.axes"),
+        "Labels are read in the axes of another camera: hands stand behind it (UTNet V5).",
+    ),
+    Fault(
+        "centre-moved-by-back-projection",
+        with_config(_crop_moved_twice),
+        ("augmentation.consistent", "augmentation.crop"),
+        "A quarter of the crops looks beside the picture (UTNet V10).",
     ),
 )

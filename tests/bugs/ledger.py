@@ -95,6 +95,16 @@ def keypoints_of_another_size(model: nn.Module) -> None:
     override(model.hand, place=place)
 
 
+def narrow_pixels(model: nn.Module) -> None:
+    def read(self: Any, original: Any, query: Any, view: Any) -> Any:
+        said = original(query, view)
+        stretch = torch.tensor([[4 / 3], [1.0], [1.0]])
+        camera = dataclasses.replace(said.camera, intrinsics=said.camera.intrinsics * stretch)
+        return dataclasses.replace(said, camera=camera)
+
+    override(model.head, read=read)
+
+
 FAULTS = [
     Fault(
         "weight-applied-twice",
@@ -162,5 +172,11 @@ FAULTS = [
         with_settings("model.head.init=random"),
         ("ledger.scale", "model.head"),
         "The estimate starts from noise instead of the mean hand (P0).",
+    ),
+    Fault(
+        "x-divided-by-the-columns-seen",
+        with_model(narrow_pixels),
+        ("ledger.square", "model.head.camera"),
+        "x is divided by 192 columns where labels are divided by 256 (UTNet V12).",
     ),
 ]

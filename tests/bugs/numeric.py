@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.faults import Fault, override, with_config, with_model
 from zoo.contracts import ViewChange
+from zoo.geometry.rotation import rotvec_to_rotmat
 
 
 def robust_with_where(model: nn.Module) -> None:
@@ -133,6 +135,34 @@ def bare_crop(config: dict) -> None:
     config["augmentation"]["crop"] = {"type": BareCrop, "size": size}
 
 
+def through_angles(model: nn.Module) -> None:
+    def read(self: Any, original: Any, query: Any, view: Any) -> Any:
+        said = original(query, view)
+        cosine = (said.rotmats.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2
+        angle = cosine.clamp(-1 + 1e-7, 1 - 1e-7).acos()
+        skew = said.rotmats - said.rotmats.mT
+        axis = torch.stack((skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]), dim=-1)
+        rotvec = torch.where(angle < 1e-3, 0.0, axis / (2 * angle.sin()) * angle)
+        return dataclasses.replace(said, rotmats=rotvec_to_rotmat(rotvec))
+
+    override(model.head, read=read)
+
+
+def detached_rotations(model: nn.Module) -> None:
+    def read(self: Any, original: Any, query: Any, view: Any) -> Any:
+        said = original(query, view)
+        return dataclasses.replace(said, rotmats=0.3 * said.rotmats + 0.7 * said.rotmats.detach())
+
+    override(model.head, read=read)
+
+
+def start_of(*numbers: float) -> Callable[[nn.Module], None]:
+    def change(model: nn.Module) -> None:
+        model.head.init_hand_pose[:, :6] = torch.tensor(numbers)
+
+    return change
+
+
 FAULTS = [
     Fault(
         "logarithm-in-the-unselected-branch",
@@ -200,5 +230,29 @@ FAULTS = [
         with_model(loss_in_half),
         ("numeric.precision", "model.losses.reprojection"),
         "Pixels above 512 are counted in steps of 4 (P-02).",
+    ),
+    Fault(
+        "rotations-through-angles",
+        with_model(through_angles),
+        ("numeric.rotations", "model.head"),
+        "Matrices are taken to angles by a formula that is wrong near pi and zero near 0 (V8).",
+    ),
+    Fault(
+        "rotations-without-their-gradient",
+        with_model(detached_rotations),
+        ("numeric.rotations", "model.head"),
+        "Rotations pass on a third of the gradient their numbers should get.",
+    ),
+    Fault(
+        "start-of-parallel-columns",
+        with_model(start_of(1.0, 0.0, 0.0, -1.0, 0.0, 1.5e-7)),
+        ("numeric.start", "model.head"),
+        "The mean wrist is read in another layout: two parallel columns are no rotation (V11).",
+    ),
+    Fault(
+        "start-turned-by-a-quarter",
+        with_model(start_of(1.0, 0.0, 0.0, 0.0, 0.0, 1.0)),
+        ("numeric.start", "model.head"),
+        "What Gram-Schmidt makes of parallel columns is an arbitrary quarter turn (V11).",
     ),
 ]

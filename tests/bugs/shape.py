@@ -176,4 +176,16 @@ FAULTS = (
         ("shape.inputs", "model.head"),
         "The decoder attends to a tensor of zeros.",
     ),
+    Fault(
+        "head-reads-the-class-token-alone",
+        _query(lambda run, tokens, view: run(tokens[:, :1].expand_as(tokens), view)),
+        ("shape.reading", "model.head"),
+        "Maps are read where nothing is: patch tokens have no part in the answer (UTNet V3).",
+    ),
+    Fault(
+        "map-read-in-one-corner",
+        _query(lambda run, tokens, view: run(tokens[:, [0, 1, 2]], view)),
+        ("shape.reading", "model.head"),
+        "Coordinates of +-0.5 are taken for cells (WiLoR as released: 4 of 192 tokens).",
+    ),
 )

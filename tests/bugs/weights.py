@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.faults import Fault, Plant, with_model, with_settings
+from benchmarks.faults import Fault, Plant, override, with_model, with_settings
 from benchmarks.subject import Subject
 
 State = Mapping[str, Tensor]
@@ -67,6 +67,21 @@ def _in_ddp(state: State) -> dict[str, Any]:
     return {f"module.{key}": value for key, value in state.items()}
 
 
+def _collapsed_hand(model: nn.Module) -> None:
+    def forward(self: nn.Module, original: Callable, rotmats: Tensor, betas: Tensor) -> Any:
+        return tuple(0 * points for points in original(rotmats, betas))
+
+    override(model.hand, forward=forward)
+
+
+def _rigid_hand(model: nn.Module) -> None:
+    def forward(self: nn.Module, original: Callable, rotmats: Tensor, betas: Tensor) -> Any:
+        mean = self.mean_pose_rotmats().expand_as(rotmats)
+        return original(torch.cat((rotmats[:, :1], mean[:, 1:]), dim=1), betas)
+
+    override(model.hand, forward=forward)
+
+
 FAULTS = (
     Fault(
         "pretrained-in-name-alone",
@@ -103,6 +118,24 @@ FAULTS = (
         with_model(_hidden_layers),
         ("weights.registered", "model.head"),
         "Layers in a Python list are in no optimiser and no checkpoint.",
+    ),
+    Fault(
+        "missing-hand-goes-unnoticed",
+        with_settings("model.hand.missing=zeros"),
+        ("weights.hand", "model.hand"),
+        "A hand whose file is not found is replaced by zeros (UTNet V13).",
+    ),
+    Fault(
+        "hand-of-zeros",
+        with_model(_collapsed_hand),
+        ("weights.hand", "model.hand"),
+        "Vertices and joints are exactly zero, as where no hand was found (UTNet V13, V7).",
+    ),
+    Fault(
+        "hand-that-is-never-bent",
+        with_model(_rigid_hand),
+        ("weights.hand", "model.hand"),
+        "The hand layer is given the mean pose whatever the rotations.",
     ),
     Fault(
         "weight-is-nan", with_model(_nan), ("weights.finite", "model.head"), "One weight is NaN."
