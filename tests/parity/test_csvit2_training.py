@@ -23,10 +23,10 @@ from zoo.weights.csvit2 import our_name
 
 FILE = "csvit2_training.npz"
 RECORDED = np.load(Path(__file__).parents[1] / "oracles" / FILE)
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-GRADIENTS = {"rtol": 1e-3, "atol": 2e-5}
-NORMS = {"rtol": 1e-3, "atol": 1e-4}
-IN_MM = {"rtol": 1e-5, "atol": 5e-3}
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+GRADIENTS = {"rtol": 1e-3, "atol": 1e-6}
+NORMS = {"rtol": 1e-3, "atol": 1e-6}
+IN_MM = {"rtol": 1e-5, "atol": 2e-3}
 DILUTED = {"reduction": "batch_mean"}
 RELEASED = {
     "old": {
