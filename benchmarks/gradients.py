@@ -25,6 +25,7 @@ class GradientMatrix:
     by_component: Mapping[str, Mapping[str, float]]  # term -> "model.backbone" -> norm
     total: Mapping[str, float]  # component -> norm of the total loss' gradient
     cosine: Mapping[str, Mapping[str, float]]  # term -> term -> cosine over all parameters
+    felt: Mapping[str, float]  # term -> its largest share of any weight another term trains too
     idle: tuple[str, ...]  # parameters that ask for a gradient and get none, now or later
     dead: tuple[str, ...]  # terms without any gradient, whatever is labelled
 
@@ -75,6 +76,7 @@ def _measure(subject: Subject) -> GradientMatrix:
         by_component={n: _by_component(named, grads) for n, grads in flat.items()},
         total=_by_component(named, total),
         cosine=_cosines(flat),
+        felt=_felt(flat),
         idle=_still_idle(model, view, target, idle),
         dead=tuple(dead),
     )
@@ -112,6 +114,16 @@ def _by_component(
         more = 0.0 if gradient is None else float(gradient.double().square().sum())
         squares[part] = squares.get(part, 0.0) + more
     return {part: square**0.5 for part, square in squares.items()}
+
+
+def _felt(flat: Mapping[str, list[Tensor | None]]) -> dict[str, float]:
+    """Where a term has the largest share of all terms' norms; 0 where it shares no weight."""
+    norms = {t: [0.0 if g is None else float(g.norm()) for g in row] for t, row in flat.items()}
+    everything = [sum(column) for column in zip(*norms.values(), strict=True)]
+    return {
+        term: max((n / a for n, a in zip(row, everything, strict=True) if n < a), default=0.0)
+        for term, row in norms.items()
+    }
 
 
 def _sum(gradients: Iterable[Tensor | None]) -> Tensor | None:

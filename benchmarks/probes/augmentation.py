@@ -25,6 +25,8 @@ from zoo.mano.topology import mirror_points, mirror_rotmats
 HANDS, DRAWS = 8, 2
 PIXELS = 0.5  # px of the crop between a keypoint and what it has to agree with
 PICTURE = 2.0  # px of the crop: a ramp's level and its rounding stay below
+SHIFTED = 0.25  # px of the crop by which all pictures together may stand beside their keypoints
+ENOUGH = 50  # keypoints, whose rounding cancels in a mean
 RIGID_SHARE = 0.05  # of the crop: how far joints of a hand kept rigid may be seen from keypoints
 POSE_MM, STRETCH = 1.0, 1e-3
 INSIDE = 0.5  # share of the keypoints a crop has to show
@@ -77,7 +79,10 @@ class Consistent:
     def _judge(self, path: str, numbers: Mapping[str, float], width: int) -> Iterator[Finding]:
         rigid = numbers["wrist px"] <= PIXELS and numbers["joints px"] <= RIGID_SHARE * width
         checks = {
-            "picture": (numbers["picture px"] > PICTURE, "the picture is not where keypoints say"),
+            "picture": (
+                numbers["picture px"] > PICTURE or numbers["shift px"] > SHIFTED,
+                "the picture is not where keypoints say",
+            ),
             "joints": (
                 numbers["joints px"] > PIXELS and not rigid,
                 "keypoints are not where the camera sees the joints",
@@ -101,7 +106,8 @@ class Consistent:
                     id=f"{self.id}/{kind}",
                     severity="error",
                     path=path,
-                    message=f"After {path} {what}: picture {numbers['picture px']:.3g} px, joints "
+                    message=f"After {path} {what}: picture {numbers['picture px']:.3g} px "
+                    f"({numbers['shift px']:.2g} px in the mean), joints "
                     f"{numbers['joints px']:.3g} px, way back {numbers['back px']:.3g} px, pose "
                     f"{numbers['pose mm']:.3g} mm, {1 - numbers['outside']:.0%} of the keypoints "
                     "in the crop.",
@@ -189,6 +195,7 @@ def measured(subject: Subject, sight: Sight) -> dict[str, float]:
     ]
     return {
         "picture px": max(hands_seen, default=0.0),
+        "shift px": _shift((found - stored) * zoom[..., None], readable, view.is_left),
         "readable": float(readable.float().mean()),
         "joints px": float(seen_joints.mean(-1).amax().nan_to_num(1e9)),
         "wrist px": float(seen_joints[:, 0].amax().nan_to_num(1e9)),
@@ -216,6 +223,17 @@ def pose_error(subject: Subject, sight: Sight) -> float:
         _, posed = hand(target.rotmats[kept], target.betas[kept])
     error = (from_wrist(posed) - turned).norm(dim=-1).mean(-1).amax()
     return 1000 * float(error.nan_to_num(1e6))
+
+
+def _shift(offsets: Tensor, readable: Tensor, is_left: Tensor) -> float:
+    """Px of the crop by which all hands stand to the same side of where their keypoints say.
+
+    offsets: (B, N, 2) px, along the axes of pictures, in which left hands are not yet mirrored.
+    """
+    if readable.sum() < ENOUGH:
+        return 0.0
+    mirrored = torch.where(is_left[:, None, None] > 0, offsets.new_tensor((-1.0, 1.0)), 1.0)
+    return float((offsets * mirrored)[readable].mean(0).norm())
 
 
 def _exact(hand: nn.Module, frame: Frame) -> Frame:

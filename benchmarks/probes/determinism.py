@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.augmentation import load_draw, preprocess_of
-from benchmarks.probes.shape import in_fp32, stages, whole
+from benchmarks.probes.shape import in_fp32, stages, still_training, whole
 from benchmarks.probes.truth import leaves, single_frames
 from benchmarks.probes.worlds import as_rank, other_world
 from benchmarks.subject import Subject
@@ -76,8 +76,8 @@ class Repeats:
 class Evaluates:
     """Evaluation has no chance in it: the same answer each time, whatever ran before.
 
-    Causes: functional dropout without `training=self.training`, augmentation of validation
-    (P-13), statistics that are still updated. The first part with two answers is named.
+    Causes: functional dropout without `training=self.training`, augmented validation (P-13),
+    statistics still updated, a part left in training mode. The first with two answers is named.
     """
 
     id: ClassVar[str] = "determinism.evaluation"
@@ -97,7 +97,19 @@ class Evaluates:
                 if any(apart.values()):
                     break
                 apart[stage.path] = _twice(lambda stage=stage: stage.run(*stage.arguments))
+        training = still_training(subject.model)
         findings = tuple(
+            Finding(
+                id=f"{self.id}/training",
+                severity="error",
+                path=path,
+                message=f"{path} is in training mode after eval(), so dropout and statistics of "
+                f"the batch go on in evaluation ({names[0]}).",
+                evidence={"modules": len(names), "priority": 0},
+            )
+            for path, names in training.items()
+        )
+        findings += tuple(
             Finding(
                 id=f"{self.id}/chance",
                 severity="error",
@@ -109,7 +121,7 @@ class Evaluates:
             for path, change in apart.items()
             if change > 0
         )
-        return ProbeResult(findings, {"change": apart})
+        return ProbeResult(findings, {"change": apart, "in training mode": training})
 
 
 class Ranks:

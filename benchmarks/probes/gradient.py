@@ -16,8 +16,8 @@ from benchmarks.subject import Subject, component
 from registry.layout import at
 from zoo.contracts import Finding, Prediction
 
-DEAD_SHARE = 1e-4  # of the gradient at the features all terms share; healthy terms have 4e-4 up
-WORST_CLIP = 1000.0  # gradient norms in units of max_norm; healthy recipes start at 10 to 300
+DEAD_SHARE = 1e-4  # of the gradient where terms share weights; healthy terms have 4e-4 up
+WORST_CLIP = 5000.0  # gradient norms in units of max_norm; healthy recipes start at 10 to 1500
 FEATURES = "model.backbone"
 ROUNDING = 1e-5  # of a term's strongest pull: a root-relative loss leaves so much on the position
 OUTPUTS = {
@@ -112,7 +112,12 @@ class Reach:
 
 
 class Share:
-    """How much each term moves the features that all terms share."""
+    """How much each term moves the weights that it shares with others.
+
+    At the backbone, and at the one tensor where the term has the largest share: a read-out of the
+    hand's place may pull a thousand times harder at first than a term on its fingers, which has
+    its say where fingers are read out.
+    """
 
     id: ClassVar[str] = "gradient.share"
     family: ClassVar[str] = "gradient"
@@ -129,11 +134,16 @@ class Share:
         shares = {t: matrix.share(t, part) for t in matrix.values if t not in matrix.dead}
         alive = {t: share for t, share in shares.items() if share > 0}
         findings = tuple(
-            self._finding(subject, t, alive, part) for t in alive if alive[t] < DEAD_SHARE
+            self._finding(subject, t, alive, part, matrix.felt[t])
+            for t in alive
+            if 0 < max(alive[t], matrix.felt[t]) < DEAD_SHARE
         )
-        return ProbeResult(findings, {"component": part, "shares": shares, "cosine": matrix.cosine})
+        evidence = {"component": part, "shares": shares, "largest": matrix.felt}
+        return ProbeResult(findings, {**evidence, "cosine": matrix.cosine})
 
-    def _finding(self, subject: Subject, term: str, shares: dict[str, float], part: str) -> Finding:
+    def _finding(
+        self, subject: Subject, term: str, shares: dict[str, float], part: str, largest: float
+    ) -> Finding:
         strongest = max(shares, key=shares.get)
         ratio = shares[strongest] / shares[term]
         path, loud = config_path(term), config_path(strongest)
@@ -146,9 +156,10 @@ class Share:
             severity="warning",
             path=path,
             message=f"{term} is dead: it has {shares[term]:.1e} of the gradient at {part}, where "
-            f"{strongest} has {shares[strongest]:.0%} ({ratio:.0f} times as much). Look at units "
-            f"(m or mm), reductions and weights.",
-            evidence={"share": shares[term], "strongest": strongest, "ratio": ratio},
+            f"{strongest} has {shares[strongest]:.0%} ({ratio:.0f} times as much), and at most "
+            f"{largest:.1e} at any weight they share. Look at units (m or mm), reductions and "
+            "weights.",
+            evidence={"share": shares[term], "largest": largest, "ratio": ratio},
             fix=fix,
         )
 

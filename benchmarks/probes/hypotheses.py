@@ -88,6 +88,7 @@ def pose_hypotheses(
         "a pose relative to the mean hand's": (added, betas),
         "a pose mirrored once too often": (mirror_rotmats(turned), betas),
         "another shape (betas of zero)": (turned, torch.zeros_like(betas)),
+        "betas of the other sign": (turned, -betas),
     }
     answer = []
     for name, (pose, shape) in ways.items():

@@ -95,13 +95,16 @@ class Inputs:
 class Clips:
     """One hand a clip, made from its own frames alone, and from all of them.
 
-    Five and six clips of three frames; a clip alone, and with its neighbour's past. Causes:
-    rows regrouped with a wrong number of frames (P-05), queries of one frame alone used.
+    Five and six clips of three frames; a clip alone, with its neighbour's past, and with its
+    neighbour's last frame. Causes: rows regrouped with a wrong number of frames (P-05), queries of
+    one frame alone used, frames in another order than time.
     """
 
     id: ClassVar[str] = "shape.clip"
     family: ClassVar[str] = "shape"
-    law: ClassVar[str] = "A clip gives one hand, its own, and the frames before the last matter."
+    law: ClassVar[str] = (
+        "A clip gives one hand, its own; the frames before the last matter, the last one most."
+    )
     see: ClassVar[str] = "docs/probes.md#shape-clip"
 
     def __call__(self, subject: Subject) -> ProbeResult:
@@ -128,6 +131,13 @@ class Clips:
             )
             if evidence["history"] < 1e-6:
                 found.append(self._finding("history", "the frames before the last change nothing"))
+        with torch.no_grad(), in_fp32(model):  # as it starts, for a refinement starts at nothing
+            pose = model.predict_hand(clip).rotmats
+            for name, other in (("past", _other_past(clip)), ("last", _other_last(clip))):
+                evidence[f"start, {name}"] = _change(pose, model.predict_hand(other).rotmats)
+        if evidence["start, last"] < evidence["start, past"]:
+            what = "the frames before the last decide more than the last, whose hand is asked for"
+            found.append(self._finding("last", what))
         return ProbeResult(tuple(found), evidence)
 
     def _finding(self, kind: str, what: str) -> Finding:
@@ -180,10 +190,18 @@ def _one_clip(clip: ClipView, index: int) -> ClipView:
 
 def _other_past(clip: ClipView) -> ClipView:
     """The same last frames after another past: each clip's earlier frames are its neighbour's."""
+    return _exchanged(clip, slice(0, -1))
 
+
+def _other_last(clip: ClipView) -> ClipView:
+    """Another last frame after the same past."""
+    return _exchanged(clip, slice(-1, None))
+
+
+def _exchanged(clip: ClipView, frames: slice) -> ClipView:
     def change(tensor: Tensor) -> Tensor:
         by_clip = tensor.unflatten(0, (-1, FRAMES)).clone()
-        by_clip[:, :-1] = by_clip[:, :-1].roll(1, 0)
+        by_clip[:, frames] = by_clip[:, frames].roll(1, 0)
         return by_clip.flatten(0, 1)
 
     return dataclasses.replace(clip, frames=clip.frames.map(change))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.hypotheses import (
@@ -18,11 +19,13 @@ from benchmarks.probes.hypotheses import (
 )
 from benchmarks.probes.truth import hand_of, single_frames
 from benchmarks.subject import Subject
-from zoo.contracts import Finding, HandTarget
+from registry.build import build_hand
+from zoo.contracts import CameraPose, Finding, HandTarget, Prediction
 from zoo.mano.topology import BONES
 
 SEEN_HANDS = 16
 PIXELS, BOX_SHARE = 0.5, 0.01  # px, and share of the hand box for labels that were clicked
+EXACT_PX = 0.1  # rendered labels; they are 1e-5 apart
 EXACT_MM, FITTED_MM = 1.0, 10.0  # rendered labels; published fits differ from joints by 5 mm
 SHORTEST, LONGEST = 0.01, 0.12  # m, a child's finger tip and a large palm
 MM = 1000.0
@@ -79,9 +82,9 @@ class Projection:
             if not valid.any():
                 raise Unrunnable("no hand has joints, keypoints and a measured camera")
             side = (labels.box[:, 2:] - labels.box[:, :2]).amax(-1, keepdim=True)
-            limit = torch.full_like(side, PIXELS)
+            limit = torch.full_like(side, EXACT_PX)
             if not subject.synthetic:
-                limit = limit.maximum(BOX_SHARE * side)
+                limit = (BOX_SHARE * side).clamp(min=PIXELS)
             ways = keypoint_hypotheses(target.joints, labels.intrinsics, labels.box)
             errors = {
                 way.name: torch.linalg.vector_norm(way.points - target.keypoints, dim=-1)
@@ -104,7 +107,7 @@ class Projection:
             severity="error",
             path=path,
             message=f"Keypoints are {error:.3g} px from where the camera sees the joints{why}.",
-            evidence={"px": error, "limit_px": PIXELS, "why": why or "unknown", "priority": 0},
+            evidence={"px": error, "why": why or "unknown", "priority": 0},
         )
 
 
@@ -114,11 +117,15 @@ class PosedJoints:
     The labelled rotations and betas pose the model's hand. Causes: residual poses read as
     absolute, transposed matrices, a left hand posed as a right one, exchanged fingers, or
     labels fitted with another hand than `model.hand.asset`; the usual ones are tried and named.
+    The model's hand is blamed where the config's, built anew, poses the labels right.
     """
 
     id: ClassVar[str] = "label.fk"
     family: ClassVar[str] = "label"
-    law: ClassVar[str] = "The model's hand posed by labelled parameters has the labelled joints."
+    law: ClassVar[str] = (
+        "The model's hand posed by labelled parameters has the labelled joints, and seen from the "
+        "labelled wrist the labelled keypoints."
+    )
     see: ClassVar[str] = "docs/probes.md#label-fk"
 
     def __call__(self, subject: Subject) -> ProbeResult:
@@ -140,16 +147,50 @@ class PosedJoints:
             limit = EXACT_MM if subject.synthetic else FITTED_MM
             if not error <= limit:
                 why = explained(means, ways)
+                built = self._as_built(subject, target, left)
                 finding = Finding(
                     id=f"{self.id}/apart",
                     severity="error",
-                    path=labels.path,
+                    path="model.hand" if built <= limit else labels.path,
                     message=f"The labelled MANO parameters pose joints {error:.3g} mm from the "
                     f"labelled ones{why}.",
-                    evidence={"mm": error, "limit_mm": limit, "why": why or "unknown"},
+                    evidence={
+                        "mm": error,
+                        "limit_mm": limit,
+                        "hand_as_configured_mm": built,
+                        "why": why or "unknown",
+                    },
                 )
                 return ProbeResult((finding,), evidence)
-        return ProbeResult((), evidence)
+        return ProbeResult(self._misplaced(subject, labels, evidence), evidence)
+
+    def _misplaced(
+        self, subject: Subject, labels: Labelled, evidence: dict[str, float]
+    ) -> tuple[Finding, ...]:
+        """Hands posed right and placed or seen wrong; looked for where labels are exact."""
+        if not subject.synthetic:
+            return ()
+        mm, px = _placed(hand_of(subject), labels)
+        evidence |= {"placed mm": mm, "placed px": px}
+        if mm <= EXACT_MM and px <= PIXELS:
+            return ()
+        built = _placed(build_hand(subject.config), labels) if subject.config else (math.inf,) * 2
+        finding = Finding(
+            id=f"{self.id}/placed",
+            severity="error",
+            path="model.hand" if built[0] <= EXACT_MM and built[1] <= PIXELS else labels.path,
+            message=f"Placed at the labelled wrist, the labelled hand is {mm:.3g} mm from its "
+            f"labelled joints and seen {px:.3g} px from its labelled keypoints.",
+            evidence={"mm": mm, "px": px, "limit_mm": EXACT_MM, "limit_px": PIXELS, "priority": 0},
+        )
+        return (finding,)
+
+    def _as_built(self, subject: Subject, target: HandTarget, left: Tensor) -> float:
+        """Mm from labelled joints to those of the config's own hand; endless without a config."""
+        if subject.config is None:
+            return math.inf
+        way, *_ = pose_hypotheses(build_hand(subject.config), target.rotmats, target.betas, left)
+        return MM * float((from_wrist(way.points) - from_wrist(target.joints)).norm(dim=-1).mean())
 
 
 class Units:
@@ -186,6 +227,21 @@ class Units:
                 )
                 return ProbeResult((finding,), evidence)
         return ProbeResult((), evidence)
+
+
+@torch.no_grad()
+def _placed(hand: nn.Module, labels: Labelled) -> tuple[float, float]:
+    """Mm and px between labels and the hand that their parameters and their wrist place."""
+    target = labels.target
+    whole = (target.has_mano > 0) & (target.has_intrinsics > 0)
+    whole &= (target.joints_valid > 0).all(-1) & (target.keypoints_valid > 0).all(-1)
+    if not whole.any():
+        return 0.0, 0.0
+    target, intrinsics = target.map(lambda tensor: tensor[whole]), labels.intrinsics[whole]
+    camera = CameraPose(target.joints[:, 0], "wrist", intrinsics)
+    mesh = hand.place(Prediction(rotmats=target.rotmats, betas=target.betas, camera=camera))
+    mm = MM * float((mesh.joints - target.joints).norm(dim=-1).mean())
+    return mm, float((mesh.keypoints - target.keypoints).norm(dim=-1).mean())
 
 
 def from_wrist(joints: Tensor) -> Tensor:

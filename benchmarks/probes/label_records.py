@@ -16,6 +16,7 @@ from zoo.contracts import Finding, HandTarget
 ORTHONORMAL = 1e-3  # what rounding in float32 leaves
 BOX_SLACK = 0.25  # of the box: how far keypoints may lie outside before a box is doubted
 WILD_BETA = 6.0  # standard deviations
+MISREAD = 0.1  # of an overlap: so much better may boxes fit keypoints if they are read otherwise
 _VALIDITY = {
     "joints": "joints_valid",
     "keypoints": "keypoints_valid",
@@ -76,8 +77,9 @@ class Validity:
 class Plausible:
     """Hands stand before the camera, in their boxes, with rotations that are rotations.
 
-    Causes: OpenGL axes (joints behind the camera, UTNet V5), boxes as corner and size,
-    rotations that are none, focal lengths of another picture.
+    Causes: OpenGL axes (joints behind the camera, UTNet V5), boxes as corner and size, as rows
+    and columns or of another picture size, rotations that are none, focal lengths of another
+    picture.
     """
 
     id: ClassVar[str] = "label.plausible"
@@ -166,6 +168,34 @@ def _misfit(labels: Labelled) -> float | None:
     return float(torch.maximum(side / extent, extent / side).median())
 
 
+def _misread(labels: Labelled) -> float | None:
+    """How much better stored boxes overlap their keypoints if they are read in another way."""
+    whole = (labels.target.keypoints_valid > 0).all(-1)
+    if not whole.any() or labels.path != "data":
+        return None
+    points, box = labels.target.keypoints[whole], labels.box[whole]
+    tight = torch.cat((points.amin(1), points.amax(1)), -1)
+    first, last = box.chunk(2, -1)
+    readings = (
+        box[:, [1, 0, 3, 2]],  # rows before columns
+        torch.cat((first, first + last), -1),  # corner and size
+        torch.cat((first - last / 2, first + last / 2), -1),  # centre and size
+        2 * box,
+        box / 2,
+    )
+    other = max(float(_overlap(reading, tight).mean()) for reading in readings)
+    return max(0.0, other - float(_overlap(box, tight).mean()))
+
+
+def _overlap(boxes: Tensor, others: Tensor) -> Tensor:
+    """(B,) intersection over union of boxes (B, 4): x and y of two corners."""
+    low = torch.maximum(boxes[:, :2], others[:, :2])
+    high = torch.minimum(boxes[:, 2:], others[:, 2:])
+    both = (high - low).clamp(min=0).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).clamp(min=0).prod(-1) for b in (boxes, others)]
+    return both / (areas[0] + areas[1] - both).clamp(min=1e-9)
+
+
 def _beta(labels: Labelled) -> float | None:
     betas = labels.target.betas[labels.target.has_mano > 0]
     return float(betas.abs().amax()) if len(betas) else None
@@ -187,6 +217,7 @@ _MEASURES = {
     "rotation": _turned,
     "outside": _outside,
     "box": _misfit,
+    "misread": _misread,
     "betas": _beta,
     "focal": _focal,
 }
@@ -195,6 +226,12 @@ _LIMITS = {
     "rotation": (ORTHONORMAL, "error", "Labelled rotations are no rotations"),
     "outside": (0.1, "error", "Keypoints lie outside the hand box; is it x, y, width, height?"),
     "box": (3.0, "warning", "The hand box is not about the size of its keypoints"),
+    "misread": (
+        MISREAD,
+        "error",
+        "Hand boxes fit the keypoints better if they are read as rows before columns, corner and "
+        "size, centre and size, or of a picture of another size",
+    ),
     "betas": (WILD_BETA, "warning", "Labelled betas are wild, in standard deviations"),
     "focal": (1.0, "warning", "Focal lengths are not between 0.3 and 30 picture sides"),
 }

@@ -19,6 +19,7 @@ HAND_LENGTH = (0.5, 2.0)  # predicted over labelled, wrist to middle knuckle
 CROP_EXTENT = (1 / 20, 20.0)  # of the projected hand; a fresh depth may be off by a factor of 5
 DEPTH = (1 / 10, 10.0)
 FAR_FROM_MEAN = 1.5  # rad a finger joint, on average; random ones are 2.2 away, healthy up to 1
+INVERSE = 0.5  # of the distance to the mean hand: transposed rotations may not come so near it
 WILD_BETAS = 5.0  # RMS; people lie within 3
 MIDDLE_KNUCKLE = 9
 
@@ -47,16 +48,19 @@ class Scale:
             mesh = model.hand.place(prediction)
         said, true = _quantities(mesh, prediction), _labels(target)
         mean_pose = model.hand.mean_pose_rotmats()[1:]
-        away = float(geodesic_angle(prediction.rotmats[:, 1:], mean_pose).mean())
+        fingers = prediction.rotmats[:, 1:]
+        away = float(geodesic_angle(fingers, mean_pose).mean())
+        backwards = float(geodesic_angle(fingers.mT, mean_pose).mean())
         findings = [
             *_size(said, true, target),
             *_place(prediction, said, true, target),
             *_camera(prediction, mesh, last_frames(view)),
-            *_start_pose(away),
+            *_start_pose(away, backwards),
             *_betas(prediction),
         ]
         table = {n: {"prediction": _range(said[n]), "label": _range(true[n])} for n in said}
-        return ProbeResult(tuple(findings), {"ranges": table, "from_mean_hand_rad": away})
+        angles = {"from_mean_hand_rad": away, "transposed_rad": backwards}
+        return ProbeResult(tuple(findings), {"ranges": table, **angles})
 
 
 def _quantities(mesh: HandMesh, prediction: Prediction) -> dict[str, Tensor]:
@@ -189,7 +193,18 @@ def _camera(prediction: Prediction, mesh: HandMesh, view: CropView) -> Iterator[
         )
 
 
-def _start_pose(away: float) -> Iterator[Finding]:
+def _start_pose(away: float, backwards: float) -> Iterator[Finding]:
+    if backwards < INVERSE * away:
+        yield _finding(
+            "transposed",
+            "error",
+            "model.head",
+            f"A fresh head says the mean hand with its fingers bent backwards: {away:.2f} rad from "
+            f"it, and {backwards:.2f} rad once its rotations are transposed.",
+            angle_rad=away,
+            transposed_rad=backwards,
+            priority=0,
+        )
     if away > FAR_FROM_MEAN:
         yield _finding(
             "start",

@@ -16,6 +16,7 @@ from zoo.contracts import Finding
 RATES = {"AdamW": (1e-7, 1e-2), "Adam": (1e-7, 1e-2), "SGD": (1e-5, 10.0)}
 LONG_WARMUP = 0.5  # of the budget
 MOST_DECAY = 5.0  # rate x decay x steps; healthy recipes stay below 1
+MOST_STALE = 0.1  # of the weights that are judged: what an average may keep of the start's
 
 
 class Schedule:
@@ -29,7 +30,7 @@ class Schedule:
     family: ClassVar[str] = "config"
     law: ClassVar[str] = (
         "The rate warms up early in the budget, never rises again, stays where its optimiser "
-        "learns; what counts steps happens within the budget."
+        "learns; what counts steps happens within the budget, and an average forgets the start."
     )
     see: ClassVar[str] = "docs/probes.md#config-schedule"
 
@@ -47,6 +48,7 @@ class Schedule:
             *self._shape(curve, steps, warmup, cycles),
             *self._rate(config, rate),
             *self._milestones(config, steps),
+            *self._averages(config, steps),
         ]
         return ProbeResult(tuple(findings), {"rate": curve, "steps": steps, "warmup": warmup})
 
@@ -134,6 +136,38 @@ class Schedule:
                     f"custom_hooks.{name} starts at step {begins}, after the last ({steps}).",
                     {"value": begins, "steps": steps},
                 )
+
+    def _averages(self, config: Mapping[str, Any], steps: int) -> Iterator[Finding]:
+        """Averages of weights, which are what is judged, that never move or average nothing."""
+        for name, hook in (at(config, "custom_hooks") or {}).items():
+            if not isinstance(hook, Mapping) or not str(hook.get("type")).endswith("EMAHook"):
+                continue
+            if "EMA" in str(hook.get("ema_type", "")):
+                continue  # another rule than the exponential one
+            momentum, begins = hook.get("momentum", 0.0002), hook.get("begin_iter", 0)
+            updates = max(0, steps - begins) // hook.get("interval", 1)
+            stale = max(0.0, 1.0 - momentum) ** updates
+            numbers = {"momentum": momentum, "updates": updates, "of_the_start": stale}
+            path = f"custom_hooks.{name}"
+            if stale > MOST_STALE:
+                text = f"is judged although {stale:.0%} of it are the weights of the start"
+                path = f"{path}.begin_iter" if begins >= steps else f"{path}.momentum"
+                severity = "error" if stale > 0.5 else "warning"
+                yield self._average(path, "stale", severity, text, numbers, 10 / steps)
+            elif momentum > 0.5:
+                text = f"keeps {1 - momentum:.2g} of what it was, so it averages next to nothing"
+                path = f"{path}.momentum"
+                yield self._average(path, "none", "warning", text, numbers, 1 - momentum)
+
+    def _average(
+        self, path: str, kind: str, severity: Any, text: str, numbers: dict[str, float], to: float
+    ) -> Finding:
+        message = (
+            f"The average of the weights {text}: momentum is the share of the new weights in every "
+            "update, and one that is not updated within the budget is never trained."
+        )
+        fix = (f"{path}={to:.2g}",) if path.endswith("momentum") and 0 < to < 0.5 else ()
+        return Finding(f"{self.id}/average-{kind}", severity, path, message, numbers, fix)
 
 
 def factor(step: float, steps: int, warmup: int, cycles: float) -> float:

@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.probe import ProbeResult
 from benchmarks.probes.truth import hands, leaves, single_frames
-from benchmarks.subject import Subject
+from benchmarks.subject import Subject, component
 from zoo.contracts import CropView, Finding, FrameBatch, HandTarget, Prediction
 
 PRIMES = (1, 5)
@@ -183,6 +183,15 @@ def awake(subject: Subject) -> Iterator[nn.Module]:
             noise = torch.randn(parameter.shape, generator=rng) * scale
             parameter.data.copy_(noise.to(parameter))
     yield model
+
+
+def still_training(model: nn.Module) -> dict[str, list[str]]:
+    """The modules that are in training mode by component, once a model has been put out of it."""
+    found: dict[str, list[str]] = {}
+    for name, module in model.named_modules():
+        if module.training:
+            found.setdefault(component(f"{name}.") if name else "model", []).append(name or "model")
+    return found
 
 
 def _company(stage: Stage) -> float:

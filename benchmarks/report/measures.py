@@ -115,6 +115,7 @@ def evidence(report: Report, subject: str, probe: str, key: str) -> Any:
 def _heat_map(report: Report, name: str, matrix: Mapping[str, Mapping[str, float]]) -> Markup:
     columns = list(dict.fromkeys(part for row in matrix.values() for part in row))
     shares = evidence(report, name, "gradient.share", "shares") or {}
+    felt = evidence(report, name, "gradient.share", "largest") or {}
     dead = evidence(report, name, "gradient.reach", "dead") or ()
     sizes = [_float(value) for row in matrix.values() for value in row.values()]
     largest = max((size for size in sizes if math.isfinite(size)), default=0.0)
@@ -122,15 +123,16 @@ def _heat_map(report: Report, name: str, matrix: Mapping[str, Mapping[str, float
     for term, row in matrix.items():
         cells = [_gradient_cell(_float(row.get(part, 0.0)), largest) for part in columns]
         if shares:
-            cells.append(_share_cell(_float(shares.get(term, 0.0)), term in dead))
+            pair = (_float(shares.get(term, 0.0)), _float(felt.get(term, 0.0)))
+            cells.append(_share_cell(*pair, term in dead))
         rows[term.removeprefix("loss_")] = cells
     heads = [part.removeprefix("model.") for part in columns] + ["share"] * bool(shares)
     return blocks.heat_table(heads, rows, caption=name, corner="loss term")
 
 
-def _share_cell(share: float, dead: bool) -> blocks.Heat:
+def _share_cell(share: float, largest: float, dead: bool) -> blocks.Heat:
     text = f"{share:.1%}" if share >= 1e-3 or share == 0 else f"{share:.0e}"
-    return blocks.Heat(text, share, "flag" if dead or 0 < share < DEAD else "")
+    return blocks.Heat(text, share, "flag" if dead or 0 < max(share, largest) < DEAD else "")
 
 
 def _gradient_cell(value: float, largest: float) -> blocks.Heat:

@@ -93,6 +93,18 @@ FAULTS = [
         "A milestone written for 100 000 steps in a run of 1000.",
     ),
     Fault(
+        "average-that-never-moves",
+        with_settings("custom_hooks.ema.momentum=0.000001"),
+        ("config.schedule", "custom_hooks.ema"),
+        "What is judged is an average that still holds the weights of the start.",
+    ),
+    Fault(
+        "average-with-the-other-momentum",
+        with_settings("custom_hooks.ema.momentum=0.999"),
+        ("config.schedule", "custom_hooks.ema"),
+        "The share of the old weights is given where that of the new ones is asked for.",
+    ),
+    Fault(
         "constant-query-with-steps",
         with_settings("model.head.query=zero"),
         ("config.contradictions", "model.head.query"),

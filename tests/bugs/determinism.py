@@ -85,6 +85,13 @@ def _clock_start(model: nn.Module) -> None:
         model.head.decshape.bias.fill_(random.random())
 
 
+def _never_evaluates(model: nn.Module) -> None:
+    def train(self: nn.Module, original: Run, mode: bool = True) -> nn.Module:
+        return original(True)
+
+    override(model.head, train=train)
+
+
 FAULTS = (
     Fault(
         "view-from-the-global-generator",
@@ -127,6 +134,12 @@ FAULTS = (
         with_model(_always_drops),
         ("determinism.evaluation", "model.head"),
         "Functional dropout ignores eval().",
+    ),
+    Fault(
+        "part-that-stays-in-training-mode",
+        with_model(_never_evaluates),
+        ("determinism.evaluation", "model.head"),
+        "eval() does not reach a part, whose dropout goes on as soon as the schedule turns it on.",
     ),
     Fault(
         "weights-from-another-generator",
