@@ -162,11 +162,12 @@ def decode(members: Mapping[str, Any], shard: str = "") -> list[Frame]:
     return [decode_slot(sample, hand, frame) for hand, frame in sample.slots()]
 
 
-def decode_slot(sample: ClipSample, hand: int, frame: int) -> Frame:
+def decode_slot(sample: ClipSample, hand: int, frame: int, *, reduce: int = 1) -> Frame:
     """One hand in one picture, with its label in that picture's pixels and camera.
 
     A quantity that is not labelled is zero with validity 0. Left hands stay left. Where no camera
-    was measured, `intrinsics` is the guess HaMeR makes and `has_intrinsics` is 0.
+    was measured, `intrinsics` is the guess HaMeR makes and `has_intrinsics` is 0. With `reduce` the
+    image alone is smaller, see `zoo.data.shrink`.
     """
     _check_finite(sample, hand, frame)
     check_camera(sample, hand, frame)
@@ -174,11 +175,13 @@ def decode_slot(sample: ClipSample, hand: int, frame: int) -> Frame:
     if side not in ("left", "right"):
         raise sample.bad(f"hands[{hand}].side", f"{side!r} is neither 'left' nor 'right'")
     try:
-        image = decode_picture(sample.pictures[frame])
+        image = decode_picture(sample.pictures[frame], reduce=reduce)
     except ValueError as error:
         raise sample.bad(f"f{frame:04d}", str(error)) from error
     height, width = image.shape[:2]
     told = sample.meta["frames"][frame]
+    if reduce > 1 and (width, height) == tuple(-(-told[n] // reduce) for n in ("width", "height")):
+        width, height = told["width"], told["height"]
     # A foreign release may not say the size of a picture it has not decoded.
     if told and (told.get("width"), told.get("height")) != (width, height):
         size = f"{told.get('width')}x{told.get('height')}"

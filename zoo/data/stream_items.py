@@ -9,6 +9,7 @@ from zoo.contracts import Frame, SkippedSample
 from zoo.data.clips import Slots, times_of
 from zoo.data.collate import Run
 from zoo.data.schema import BadSample, ClipSample, decode_slot
+from zoo.data.shrink import Shrink
 from zoo.data.sources import Source, skipped
 
 Choose = Callable[[ClipSample], list[Slots]]  # which frames of a sample make one item each
@@ -22,17 +23,18 @@ class Item:
     slots: Slots = ()
     failure: SkippedSample | None = None
 
-    def frame(self) -> Frame | SkippedSample:
-        """The first picture's hand, decoded."""
-        decoded = self.run()
+    def frame(self, shrink: Shrink | None = None) -> Frame | SkippedSample:
+        """The first picture's hand, decoded, as small as `shrink` allows."""
+        decoded = self.run(shrink)
         return decoded.frames[0] if isinstance(decoded, Run) else decoded
 
-    def run(self) -> Run | SkippedSample:
+    def run(self, shrink: Shrink | None = None) -> Run | SkippedSample:
         """Every picture's hand with its time, or why that is not to be had."""
         if self.failure is not None:
             return self.failure
         try:
-            frames = tuple(decode_slot(self.sample, *slot) for slot in self.slots)
+            decode = decode_slot if shrink is None else shrink.decode
+            frames = tuple(decode(self.sample, *slot) for slot in self.slots)
             return Run(frames, times_of(self.sample, [frame for _, frame in self.slots]))
         except BadSample as bad:
             return skipped(bad)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from zoo.contracts import FrameBatch, SkippedSample
 from zoo.data.clips import ClipRequest
 from zoo.data.collate import PackedBatch, collate, collate_runs, pack, unpack
+from zoo.data.shrink import Shrink
 from zoo.data.sources import Data, Source, as_sources, count_hands
 from zoo.data.stream_items import Item, every_hand, read_items
 
@@ -32,6 +33,7 @@ class _Tally:
 
     limit: float
     clip: ClipRequest | None = None
+    shrink: Shrink | None = None
     seen: int = 0
     bad: int = 0
     last: SkippedSample | None = None
@@ -39,9 +41,9 @@ class _Tally:
 
     def take(self, items: Sequence[Item]) -> FrameBatch:
         if self.clip is None:
-            batch = collate(item.frame() for item in items)
+            batch = collate(item.frame(self.shrink) for item in items)
         else:
-            batch = collate_runs((item.run() for item in items), self.clip.frames)
+            batch = collate_runs((item.run(self.shrink) for item in items), self.clip.frames)
         self.seen += len(items)
         self.bad += len(batch.skipped)
         self.last = batch.skipped[-1] if batch.skipped else self.last
@@ -79,10 +81,13 @@ class TrainStream(IterableDataset):
         world_size: int = 1,
         max_bad: float = 0.1,
         clip: ClipRequest | None = None,
+        shrink: Shrink | None = None,
     ) -> None:
         """data: shards as `resolve_shards` reads them, or sources by name.
 
         clip: a batch holds `batch_size` clips instead of hands.
+
+        shrink: decodes large JPEGs at a fraction of their size where crops are smaller still.
 
         shuffle: samples in the buffer of one worker. max_bad: share of bad samples that raises
         TooManyBadSamples, once 100 were seen.
@@ -90,13 +95,13 @@ class TrainStream(IterableDataset):
         self.sources = as_sources(data)
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.rank, self.world_size, self.max_bad = rank, world_size, max_bad
-        self.clip = clip
+        self.clip, self.shrink = clip, shrink
         self.skip_batches = 0  # batches already consumed, which come empty and undecoded
 
     def __iter__(self) -> Iterator[FrameBatch]:
         """Batch after batch, for the worker that calls."""
         worker, workers = _worker()
-        tally = _Tally(self.max_bad, self.clip)
+        tally = _Tally(self.max_bad, self.clip, self.shrink)
         items = self._items(self.rank * workers + worker, self.world_size * workers, tally)
         # A loader takes batches from its workers in turn: this one gives worker, worker + workers..
         for number in itertools.count(worker, workers):
