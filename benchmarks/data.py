@@ -3,7 +3,7 @@
 Run as `python -m benchmarks.data`. HaMeR's way is written anew from a description of it: every
 sample alone, a mask warped along as a fourth channel, then float32 planes whose colours are scaled
 and normalised on the CPU. The zoo's is its own decoding and warp, brought to the same output.
-`reduced` is no part of the zoo: it shows what decoding at half or quarter size would add.
+`reduced` shows what decoding at half or quarter size adds, which `data.train.shrink` asks for.
 """
 
 from __future__ import annotations
