@@ -280,8 +280,7 @@ def _numbers(
 
 def _seen(preprocess: nn.Module, frames: FrameBatch, training: bool) -> list[Tensor]:
     data = preprocess(frames, training)
-    records = (data["inputs"], data["data_samples"])
-    return [tensor for record in records for _, tensor in leaves(record)]
+    return [tensor for name in ("inputs", "data_samples") for _, tensor in leaves(data[name])]
 
 
 def _twice(run: Callable[[], Any]) -> float:
