@@ -65,6 +65,7 @@ def convert(
     workers: Annotated[int, typer.Option(help="Processes; each opens the release itself")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run")] = False,
     hand: Annotated[Optional[str], typer.Option(help=HAND)] = None,  # noqa: UP045
+    depth: Annotated[bool, typer.Option("--depth", help="Keep depth: dexycb, ho3d")] = False,
 ) -> None:
     """Turn a released data set into shards."""
     from zoo.app.convert import convert_dataset
@@ -78,6 +79,7 @@ def convert(
         workers=workers,
         resume=resume,
         hand=hand,
+        depth=depth,
         console=Console(),
     )
 

@@ -45,17 +45,24 @@ def convert_dataset(
     workers: int = 1,
     resume: bool = False,
     hand: str | None = None,
+    depth: bool = False,
 ) -> dict[str, Any]:
     """Writes one split of a released data set as shards, with its licence said and stored.
 
     hand: the hand MANO labels are of, a file or folder; None looks where `zoo.mano.files` does and
         leaves MANO labels out where there is none.
+    depth: keep depth pictures, where the release has them.
 
-    Raises ValueError for an unknown converter or split, or a source that is not that data set.
+    Raises ValueError for an unknown converter or split, for one whose depth is not read, or a
+    source that is not that data set.
     """
     kind = SLOTS["converter"].get(name)
-    asset = _hand(hand, console) if "hand" in inspect.signature(kind).parameters else None
-    converter = kind() if asset is None else kind(hand=asset)
+    takes, options = inspect.signature(kind).parameters, {}
+    if "hand" in takes and (asset := _hand(hand, console)) is not None:
+        options["hand"] = asset
+    if depth and "depth" not in takes:
+        raise ValueError(f"{name} has no depth pictures that are read; leave --depth out.")
+    converter = kind(**options, **({"depth": True} if depth else {}))
     split = getattr(converter, "aliases", {}).get(split, split)
     if split not in converter.splits:
         raise ValueError(f"{name} has no split {split!r}; it has {', '.join(converter.splits)}.")

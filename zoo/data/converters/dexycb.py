@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from zoo.contracts import HandAsset, SkippedSample
+from zoo.data.converters.depth import MILLIMETRE, as_released, read_depth
 from zoo.data.converters.hands import (
     CLIP_FRAMES,
     View,
@@ -31,6 +32,7 @@ from zoo.data.converters.hands import (
 from zoo.data.converters.mano_labels import ManoLabels, mano_meta
 from zoo.data.converters.release import Release, Rows, describe, read_picture
 from zoo.data.schema import BadSample, ClipSample
+from zoo.data.schema_depth import told_unit
 
 CAMERAS = (
     "836212060125", "839512060362", "840412060917", "841412060263",
@@ -82,6 +84,7 @@ class DexYCB:
         labelled wrist, and taken only where the mirrored right model fits.
     max_fit_mm: fits farther than this from the joints on average are not taken.
     clip_frames: pictures a sample holds at most.
+    depth: keep the depth pictures, in mm and aligned to colour; frames without one stay.
     """
 
     release = RELEASE
@@ -94,9 +97,10 @@ class DexYCB:
         hand: HandAsset | None = None,
         max_fit_mm: float = 5.0,
         clip_frames: int = CLIP_FRAMES,
+        depth: bool = False,
     ) -> None:
         self.labels = None if hand is None else ManoLabels(hand=hand, max_fit_mm=max_fit_mm)
-        self.clip_frames = clip_frames
+        self.clip_frames, self.depth = clip_frames, depth
 
     def rows(self, source: Path, *, split: str) -> Rows:
         """Every picture of the split's sequences and cameras that are unpacked.
@@ -150,7 +154,11 @@ class DexYCB:
                 betas=read_betas(source, film.meta["mano_calib"][0]),
                 wrist=lambda own: own + pose[48:] if side == "right" else joints[0],
             )
-        return View(number, arrays, picture, str(file.relative_to(source)), SIZE)
+        depth = None
+        if self.depth:
+            deep = film.folder / f"aligned_depth_to_color_{number:06d}.png"
+            depth = read_depth(deep, as_released, size=SIZE, key=key)
+        return View(number, arrays, picture, str(file.relative_to(source)), SIZE, depth)
 
     def _clip(self, split: str, film: _Film, run: Sequence[View]) -> ClipSample:
         side = film.meta["mano_sides"][0]
@@ -173,6 +181,7 @@ class DexYCB:
             mano=mano_meta(
                 self.labels, fit="DexYCB", left="unfixed" if side == "left" else "na", betas=betas
             ),
+            **(told_unit(MILLIMETRE) if self.depth else {}),
         )
         name = f"{film.subject}_{film.sequence}/{film.camera}_{run[0].number}"
         return timed(clip_of(run, key=f"dexycb/{split}/{name}", meta=meta), fps=FPS)

@@ -26,6 +26,7 @@ class View:
     picture: bytes
     file: str  # path in the release
     size: tuple[int, int]  # width, height, px
+    depth: bytes | None = None  # its depth picture, in the unit the sample's meta tells
 
 
 def blank(number: int = -1, *, hands: int = 1) -> dict[str, np.ndarray]:
@@ -115,7 +116,15 @@ def clip_of(views: Sequence[View], *, key: str, meta: Mapping[str, Any]) -> Clip
         frames.append({**told, "source_to_stored": np.eye(3).tolist()})
         suffixes.append(suffix.lstrip("."))
     pictures = tuple(view.picture for view in views)
-    return ClipSample(key, {**meta, "frames": frames}, arrays, pictures, tuple(suffixes))
+    depths = tuple(view.depth for view in views)
+    return ClipSample(
+        key,
+        {**meta, "frames": frames},
+        arrays,
+        pictures,
+        tuple(suffixes),
+        depths=depths if any(depths) else (),
+    )
 
 
 def runs_of(

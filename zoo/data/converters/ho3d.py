@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from zoo.contracts import HandAsset, SkippedSample
+from zoo.data.converters.depth import HO3D_UNIT, from_two_bytes, read_depth
 from zoo.data.converters.hands import (
     CLIP_FRAMES,
     View,
@@ -30,6 +31,7 @@ from zoo.data.converters.hands import (
 from zoo.data.converters.mano_labels import ManoLabels, mano_meta
 from zoo.data.converters.release import Release, Rows, describe, part_of, read_json, read_sized
 from zoo.data.schema import BadSample, ClipSample
+from zoo.data.schema_depth import told_unit
 from zoo.mano.topology import OPENPOSE_FROM_MANO
 from zoo.mano.unpickler import BlockedPickle, read_arrays
 
@@ -81,6 +83,7 @@ class HO3D:
     hand: the right MANO hand, to take poses and betas; None leaves them out.
     max_fit_mm: fits farther than this from the joints on average are not taken.
     clip_frames: pictures a sample holds at most.
+    depth: keep the depth pictures, their two channels made one; frames without one stay.
     """
 
     release = RELEASE
@@ -93,9 +96,10 @@ class HO3D:
         hand: HandAsset | None = None,
         max_fit_mm: float = 5.0,
         clip_frames: int = CLIP_FRAMES,
+        depth: bool = False,
     ) -> None:
         self.labels = None if hand is None else ManoLabels(hand=hand, max_fit_mm=max_fit_mm)
-        self.clip_frames = clip_frames
+        self.clip_frames, self.depth = clip_frames, depth
 
     def rows(self, source: Path, *, split: str) -> Rows:
         """Every listed frame of a split.
@@ -154,7 +158,11 @@ class HO3D:
             arrays["has_verts"] = np.ones((1, 1), np.uint8)
         if self.labels and labels.get("handPose") is not None:
             self._write_fit(arrays, labels)
-        return View(int(frame), arrays, picture, file, size)
+        depth = None
+        if self.depth:
+            deep = found.source / found.official / sequence / "depth" / f"{frame}.png"
+            depth = read_depth(deep, from_two_bytes, size=size, key=key)
+        return View(int(frame), arrays, picture, file, size, depth)
 
     def _write_fit(self, arrays: Mapping[str, np.ndarray], labels: Mapping[str, Any]) -> None:
         pose = np.asarray(labels["handPose"], float).ravel()
@@ -188,6 +196,7 @@ class HO3D:
             kp3d={"origin": "mano", "tips": "ho3d"},
             fit_error_kind="joints_mm" if self.labels else None,
             mano=mano_meta(self.labels, fit="HOnnotate", betas="per_subject"),
+            **(told_unit(HO3D_UNIT) if self.depth else {}),
         )
         key = f"ho3d/{found.split}/{sequence}/0_{run[0].number}"
         return timed(clip_of(run, key=key, meta=meta), fps=FPS)

@@ -119,6 +119,7 @@ def write_split(
     rows = converter.rows(Path(source), split=split)
     wanted = rows.count if limit is None else min(rows.count, -(-limit // rows.frames))
     recipe = {"rows": rows.count, "limit": limit, "shard_pictures": shard_pictures}
+    recipe |= {"depth": True} if getattr(converter, "depth", False) else {}
     _hold_recipe(folder / split, recipe, resume=resume)
     each = max(1, shard_pictures // rows.frames)
     pieces = [

@@ -12,6 +12,7 @@ from zoo.data.check import check_shards
 from zoo.data.converters import dexycb
 from zoo.data.converters.dexycb import CAMERAS, DexYCB, is_in
 from zoo.data.converters.writing import write_split
+from zoo.data.schema import decode_slot
 
 COLOR = {"fx": 612.0, "fy": 611.0, "ppx": 318.0, "ppy": 242.0}
 FIRST = "20200709-subject-01/20200709_000000"
@@ -225,3 +226,25 @@ def test_a_frame_with_labels_and_no_picture_is_listed_and_counted(release):
     assert rows.listed == 10
     assert "the picture is not there" in [item.reason for item in skipped]
     assert sum(len(sample.pictures) for sample in samples) + len(skipped) == 10
+
+
+def test_depth_is_kept_to_the_byte_where_it_is_asked_for_and_there(release):
+    film = release[0] / "20200709-subject-01/20200709_000000" / CAMERAS[0]
+    files = {frame: film / f"aligned_depth_to_color_{frame:06d}.png" for frame in (0, 2, 4)}
+    try:
+        for frame, file in files.items():
+            cv2.imwrite(str(file), np.full((480, 640), 700 + frame, np.uint16))
+        files[4].write_bytes(files[4].read_bytes()[:100])
+        samples, skipped = convert(release[0], "s0_train", depth=True)
+        assert samples[0].meta["depth"] == {"unit_m": 1e-3}
+        assert samples[0].depths == (files[0].read_bytes(),)
+        assert samples[1].arrays["frame_index"].tolist() == [2, 3], "a broken one ends the run"
+        assert samples[1].depths == (files[2].read_bytes(), None)
+        assert samples[2].depths == (), "the other camera has none"
+        assert "the depth picture is truncated" in {item.reason for item in skipped}
+        frame = decode_slot(samples[1], 0, 0)
+        assert frame.depth.unique().tolist() == pytest.approx([0.702])
+        assert not any(sample.depths for sample in convert(release[0], "s0_train")[0])
+    finally:  # the folder is shared
+        for file in files.values():
+            file.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from zoo.data.check import check_shards
 from zoo.data.converters.ho3d import HO3D
 from zoo.data.converters.writing import write_split
+from zoo.data.schema import decode_slot
 from zoo.mano.topology import OPENPOSE_FROM_MANO
 
 FLIP = np.array([1.0, -1.0, -1.0])
@@ -190,3 +191,18 @@ def test_labels_pickled_by_python_2_are_read(release, posed):
     (sample,) = (s for s in convert(release[0])[0] if s.meta["sequence_id"] == "MC1")
     expected = (labels["handJoints3D"] * FLIP)[list(OPENPOSE_FROM_MANO)]
     np.testing.assert_allclose(sample.arrays["kp3d"][0, 0], expected, atol=1e-6)
+
+
+def test_the_two_bytes_of_a_depth_become_one_number(release):
+    values = np.arange(480 * 640).reshape(480, 640) % 2**16
+    low, high = values % 256, values // 256
+    picture = np.stack([np.zeros_like(low), high, low], -1).astype(np.uint8)  # blue, green, red
+    file = release[0] / "train/MC1/depth/0007.png"
+    file.parent.mkdir()
+    cv2.imwrite(str(file), picture)
+    (sample,) = (s for s in convert(release[0], depth=True)[0] if s.meta["sequence_id"] == "MC1")
+    depth = decode_slot(sample, 0, 0).depth.numpy()
+    np.testing.assert_allclose(depth, values * 0.00012498664727900177, atol=1e-6)
+    file.write_bytes(cv2.imencode(".png", picture[:100])[1].tobytes())
+    _, skipped = convert(release[0], depth=True)
+    assert "the depth has another size than the picture" in {item.reason for item in skipped}
