@@ -18,6 +18,7 @@ from benchmarks.bench.runs import read_run
 from benchmarks.ladder.attribution import MAIN, level, read_result
 from benchmarks.ladder.charts import picture
 from benchmarks.ladder.climb import PLAN
+from benchmarks.ladder.gaps import climbed_over, failures
 from benchmarks.ladder.report import shown
 from benchmarks.ladder.runs import Run, train_all
 from benchmarks.ladder.summary import NoLadder, numbers_of, read_plan, read_results, summarise
@@ -79,7 +80,7 @@ def ladder_section(folder: Path, images: Path | None = None) -> str:
     """One ladder's or table's results as Markdown; its picture goes into `images`."""
     if "variants" in read_plan(folder):
         return _table_section(folder)
-    record = read_plan(folder)
+    record = climbed_over(read_plan(folder), failures(folder))
     summary = summarise(record, read_results(folder, record))
     settings, seeds = summary["settings"], len(summary["rungs"][0]["runs"])
     lines = [

@@ -19,6 +19,7 @@ from registry.layout import slot_of
 
 CHECKPOINTS = 20  # of a run: what a kill of everything at once may cost is a twentieth
 PLAN = "plan.json"
+JOURNAL = "journal.txt"
 
 
 class OtherLadder(ValueError):
@@ -148,8 +149,8 @@ def train(
     devices: Sequence[str] = (),
     told: Callable[[Run, str], None] = lambda run, what: None,
 ) -> list[Run]:
-    """Trains what is missing; returns the runs that failed. Events go to journal.txt as well."""
-    journal = Journal(folder / "journal.txt")
+    """Trains what is missing; returns the runs that failed. Events go to the journal as well."""
+    journal = Journal(folder / JOURNAL)
 
     def tell(run: Run, what: str) -> None:
         journal(run, what)

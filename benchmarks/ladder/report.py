@@ -12,7 +12,7 @@ from benchmarks.report import blocks, page
 from benchmarks.report.blocks import Column, Panel
 from benchmarks.verdict import explain
 
-SHOWN = 70  # letters of a value
+SHOWN = 140  # letters of a value
 
 
 def ladder_page(summary: Mapping[str, Any], facts: Mapping[str, str]) -> str:

@@ -27,9 +27,11 @@ from benchmarks.ladder.climb import (
     train,
     write_json,
 )
+from benchmarks.ladder.gaps import failures
 from benchmarks.ladder.orders import route
 from benchmarks.ladder.plan import Plan, WhyNot, make_plan, single_changes
 from benchmarks.ladder.runs import Run, Trainer
+from benchmarks.ladder.summary import NoLadder
 from benchmarks.ladder.trials import holds
 from benchmarks.subject import rendered_frames
 from registry.config import load, load_ladder
@@ -143,10 +145,13 @@ def _climb(
         f"trainings, {sum(run.finished for run in runs)} of them done: {folder}",
         highlight=False,
     )
-    if not train_runs(request, runs, folder, record, plan.config, console):
-        return False
-    rebuild_ladder(folder, console)
-    return True
+    complete = train_runs(request, runs, folder, record, plan.config, console)
+    if complete or failures(folder).keys() >= {run.name for run in runs if not run.finished}:
+        try:
+            rebuild_ladder(folder, console)
+        except NoLadder as error:  # the start or the goal failed, which is said above
+            console.print(f"No report: {error}", highlight=False)
+    return complete
 
 
 def train_runs(

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.bench.runs import compare_runs
 from benchmarks.bench.runs_page import interval, runs_page
 from benchmarks.ladder.climb import PLAN, write_json
+from benchmarks.ladder.gaps import NO_RUN, climbed_over, failures
 from benchmarks.ladder.report import ladder_page
 from benchmarks.ladder.summary import read_plan, read_results, summarise
 from benchmarks.report import page
@@ -40,10 +42,13 @@ def rebuild(runs: Sequence[Path], html: Path | None, json: Path | None, console:
 
 def rebuild_ladder(folder: Path, console: Console, html: Path | None = None) -> dict[str, Any]:
     """Prints a ladder's tables and writes its JSON and page."""
-    record = read_plan(folder)
+    record = climbed_over(read_plan(folder), failures(folder))
     summary = summarise(record, read_results(folder, record))
     for table in summary_tables(summary, console.width):
         console.print(table)
+    for note in (note for rung in summary["rungs"] for note in rung["notes"]):
+        if NO_RUN in note:
+            console.print(f"[yellow]climbed over:[/] {escape(note)}", highlight=False)
     write_json(folder / "ladder.json", summary)
     target = html or folder / "report.html"
     page.write(target, ladder_page(summary, facts(["zoo", "report", str(folder)])))
