@@ -135,6 +135,7 @@ converters = Slot(
         "interhand26m": "zoo.data.converters.interhand26m:InterHand26M",
         "coco_wholebody": "zoo.data.converters.coco_wholebody:CocoWholeBody",
         "hamer": "zoo.data.converters.hamer:HamerTraining",
+        "hamer_eval": "zoo.data.converters.hamer_eval:HamerEvaluation",
         "hint": "zoo.data.converters.hint:HInt",
         "hot3d": "zoo.data.converters.hot3d:Hot3D",
     },

@@ -70,7 +70,7 @@ SECTION_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("train", "val", "num_workers", "synthetic", "clip", "token_cache"),
     "data.token_cache": ("copies", "seed"),
     "data.clip": ("frames", "stride", "windows", "run", "history"),
-    "data.train": ("shards", "sources", "batch_size", "shuffle"),
+    "data.train": ("shards", "sources", "batch_size", "shuffle", "shrink"),
     "data.val": ("shards", "sources", "batch_size"),
     "train_cfg": ("max_iters", "val_interval", "val_begin"),
     "optim_wrapper": (

@@ -23,6 +23,7 @@ from zoo.app import precision as _register_wrapper  # noqa: F401
 from zoo.app.adversarial import AdversarialSteps
 from zoo.app.schedule import schedulers
 from zoo.data.clips import ClipRequest
+from zoo.data.shrink import Shrink
 from zoo.data.sources import Data
 from zoo.data.streams import EvalStream, StreamLoader, TrainStream
 from zoo.metrics.runner import HandMetrics
@@ -54,6 +55,7 @@ def train_loader(
         rank=get_rank(),
         world_size=get_world_size(),
         clip=clip_request(config),
+        shrink=_shrink(config),
     )
     stream.skip_batches = skip_batches
     return StreamLoader(stream, steps=steps, num_workers=data.get("num_workers", 0))
@@ -69,6 +71,20 @@ def val_loader(config: Mapping[str, Any], shards: Data) -> StreamLoader:
         clip=clip_request(config),
     )
     return StreamLoader(stream)
+
+
+def _shrink(config: Mapping[str, Any]) -> Shrink | None:
+    """What `data.train.shrink` asks for: pictures decoded no larger than the crops need."""
+    if not config["data"]["train"].get("shrink", False):
+        return None
+    crop = config["augmentation"]["crop"]
+    if not {"size", "expand"} <= crop.keys():
+        raise ValueError(
+            "data.train.shrink needs to know how large crops are: say augmentation.crop.size and "
+            "augmentation.crop.expand, or leave data.train.shrink out."
+        )
+    least = 1 - crop.get("expand_jitter", 0.0)
+    return Shrink(crop=max(crop["size"]), expand=crop["expand"], least=least)
 
 
 def clip_request(config: Mapping[str, Any]) -> ClipRequest | None:

@@ -18,7 +18,7 @@ from zoo.data.schema import BadSample, ClipSample
 from zoo.data.sources import skipped
 from zoo.mano.unpickler import BlockedPickle, read_npz
 
-_LABELS = {
+LABELS = {
     "hand_keypoints_2d": "keypoints_2d",
     "hand_keypoints_3d": "keypoints_3d",
     "hand_pose": "hand_pose",
@@ -59,7 +59,7 @@ class HamerNpz:
         self.file, self.images = Path(file).expanduser(), Path(images).expanduser()
         self.urls, self.weight = [str(self.file)], weight
         self.rescale, self.crop_expand = rescale, crop_expand
-        self._rows = _read(self.file)
+        self._rows = read_rows(self.file)
         if not self.images.is_dir():
             raise ValueError(f"HamerNpz.images: {self.images} is no folder of pictures")
 
@@ -89,7 +89,7 @@ class HamerNpz:
         if suffix not in SUFFIXES:
             reason = f"{name!r} is not one of {', '.join(SUFFIXES)}"
             raise BadSample(reason, shard=str(self.file), key=key, field="imgname")
-        labels = {ours: self._rows[key][row] for key, ours in _LABELS.items() if key in self._rows}
+        labels = {ours: self._rows[key][row] for key, ours in LABELS.items() if key in self._rows}
         return sample_of(
             [labels],
             [self._box(row)],
@@ -126,7 +126,11 @@ class _PictureFile(Sequence):
             raise BadSample(reason, shard=self.shard, key=self.key, field="imgname") from error
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def read_rows(file: Path) -> Mapping[str, Any]:
+    """Every array of an evaluation file by name, equally long.
+
+    Raises ValueError where it is missing or damaged, lacks boxes, or asks for more than data.
+    """
     if not file.is_file():
         raise ValueError(f"{file}: no such file; HaMeR's are in hamer_evaluation_data.")
     try:
@@ -144,7 +148,7 @@ def _read(file: Path) -> Mapping[str, Any]:
         if shape and rows[name].shape[1:] != shape:
             raise ValueError(f"{file}: {name} has shape {rows[name].shape}, wanted (N, 2).")
     count = len(rows["imgname"])
-    for name in ("center", "scale", *_LABELS):
+    for name in ("center", "scale", *LABELS):
         if name in rows and len(rows[name]) != count:
             raise ValueError(f"{file}: {name} has {len(rows[name])} rows, imgname {count}.")
     return rows

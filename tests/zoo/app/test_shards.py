@@ -15,6 +15,7 @@ from registry.config import load
 from zoo.app.assemble import train_loader, val_loader
 from zoo.app.shards import find_shards
 from zoo.data.hamer_tars import HamerTars
+from zoo.data.shrink import Shrink
 
 
 @pytest.fixture
@@ -61,6 +62,16 @@ def test_sources_of_a_config_reach_the_loaders_and_know_the_crop(tar, hands):
     assert {frame.source for frame in batch.frames} == {"made-up", "synthetic"}
     (batch,) = val_loader(config, found.val)
     assert len(batch) == 1
+
+
+def test_a_config_may_ask_for_pictures_as_small_as_its_crops_allow(hands):
+    found = []
+    for changes in ([], ["data.train.shrink=True"]):
+        config = load("hamer", changes, size="tiny")
+        shards = find_shards(config, str(hands), None, quiet()).train
+        found.append(train_loader(config, shards, steps=1).dataset.shrink)
+    crop = max(config["augmentation"]["crop"]["size"])
+    assert found == [None, Shrink(crop=crop, expand=2.0, least=0.7)]
 
 
 def test_what_is_typed_comes_before_what_a_config_says(tar, hands):

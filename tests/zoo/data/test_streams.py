@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections import Counter
 
 import pytest
 import torch
 
+from zoo.data.schema import ClipSample
 from zoo.data.shards import resolve_shards, write_shard
 from zoo.data.streams import EvalStream, StreamLoader, TooManyBadSamples, TrainStream
 
@@ -200,6 +202,26 @@ def test_an_evaluation_says_what_it_could_not_judge(shards, make_sample):
 def test_a_train_loader_needs_a_length(shards):
     with pytest.raises(ValueError, match="steps="):
         StreamLoader(TrainStream(resolve_shards(shards), batch_size=2, seed=0))
+
+
+@pytest.mark.parametrize("count", [4, 24])
+def test_a_stream_holds_its_buffer_and_no_more_however_many_shards_there_are(
+    tmp_path, make_sample, count
+):
+    write_shard(tmp_path / "one", [make_sample(n, hands=1, frames=1)[0] for n in range(7)])
+    for number in range(count):
+        (tmp_path / f"{number:02d}.tar").symlink_to(tmp_path / "one")
+    batches = iter(TrainStream(tmp_path, batch_size=2, seed=0, shuffle=10))
+    gc.collect()
+    before = _held()
+    for _ in range(30):
+        next(batches)
+    gc.collect()
+    assert _held() - before <= 10 + 2 * 2
+
+
+def _held():
+    return sum(isinstance(thing, ClipSample) for thing in gc.get_objects())
 
 
 def test_a_missing_shard_is_said_before_any_work(shards):

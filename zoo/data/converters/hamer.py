@@ -83,7 +83,7 @@ def _sample(members: Mapping[str, Any], url: str, split: str) -> ClipSample:
         height, width = decode_picture(picture).shape[:2]
         arrays = blank(hands=len(hands))
         for index, hand in enumerate(hands):
-            _write(arrays, index, hand)
+            write_hand(arrays, index, hand)
     except (TypeError, ValueError) as error:
         raise BadSample(str(error), shard=url, key=told, field="data.pyd") from error
     dataset, _, name = told.rpartition("/")
@@ -109,7 +109,12 @@ def _sample(members: Mapping[str, Any], url: str, split: str) -> ClipSample:
     return clip_of([View(-1, arrays, picture, file, (width, height))], key=key, meta=meta)
 
 
-def _write(arrays: Mapping[str, np.ndarray], index: int, hand: Mapping[str, Any]) -> None:
+def write_hand(arrays: Mapping[str, np.ndarray], index: int, hand: Mapping[str, Any]) -> None:
+    """Stores one hand as HaMeR's files tell it, flags and confidences as given.
+
+    hand: HaMeR's keys; `center` px, `scale` in boxes of 200 px. Raises ValueError for an empty box
+        or numbers that are not finite.
+    """
     at = (index, 0)
     size = np.asarray(hand["scale"], float) * BOX_UNIT
     box = centred_box(np.asarray(hand["center"], float), size)
