@@ -100,6 +100,9 @@ WorkDir = Annotated[Optional[Path], typer.Option(help="Default: runs/CONFIG-SIZE
 BoxOption = Annotated[
     Optional[list[str]], typer.Option(help="x0,y0,x1,y1 in pixels; once for every hand")  # noqa: UP045
 ]
+SideOption = Annotated[
+    Optional[list[str]], typer.Option(help="left or right, one for all or one for each box")  # noqa: UP045
+]
 FramesPerSecond = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option(help="Of a folder of frames, for a model of clips; a video knows its own"),
@@ -191,9 +194,7 @@ def predict(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of a run")],
     images: Annotated[list[Path], typer.Argument(help="Pictures, folders or videos")],
     box: BoxOption = None,
-    side: Annotated[
-        Optional[list[str]], typer.Option(help="left or right, one for all or one for each box")  # noqa: UP045
-    ] = None,
+    side: SideOption = None,
     focal: Annotated[Optional[float], typer.Option(help="px; default: the diagonal")] = None,  # noqa: UP045
     out: Annotated[Path, typer.Option(help="Where the results go")] = Path("predictions"),
     every: Annotated[int, typer.Option(help="Of a video, each EVERY-th frame")] = 1,

@@ -52,12 +52,11 @@ def measure_checkpoint(
     for plugin in plugins:
         load_plugin(plugin)
     config = load(config_name, changes, size=size_of_run(config_name, checkpoint, size))
-    if data is None:
-        config = with_data_of_run(config, checkpoint)
-    model = build_model(config)
+    config = with_data_of_run(config, checkpoint) if data is None else config
+    model = build_model(config).to(chosen)
     step = load_weights(model, checkpoint)
     train, val = _measured_on(config, data, console)
-    evaluation = evaluate(config, model.to(chosen), val, train)
+    evaluation = evaluate(config, model, val, train)
     console.print(metrics_table(evaluation))
     for reason, entry in evaluation.skipped.items():
         console.print(
@@ -70,8 +69,8 @@ def measure_checkpoint(
             protocol, evaluation, config, console, submission=submission, order=order
         )
     if json_file is not None:
-        facts = _facts(config, checkpoint, step, val)
-        write_json(json_file, {**facts, **_numbers(evaluation), **official})
+        said = _facts(config, checkpoint, step, val) | _numbers(evaluation) | official
+        write_json(json_file, said)
     return evaluation.metrics
 
 
