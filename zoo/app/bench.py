@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.bench.accuracy import OtherHands, Scores, differences, read_scores, summaries
@@ -252,12 +253,17 @@ def _errors(record: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _published(record: Mapping[str, Any]) -> Table:
-    table = Table("model", "metric", "value", "protocol", "source", title="What others printed")
-    table.caption = "Other data, crops, boxes and alignment: not to be set against the table above."
+    """What others printed; a source is a number, told once under the table."""
+    table = Table("model", "metric", "value", "protocol", "from", title="What others printed")
+    sources: dict[str, int] = {}
     for subject in record["subjects"]:
-        for one in subject["published"]:
-            words = (one[key] for key in ("metric", "value", "protocol", "source"))
-            table.add_row(subject["name"], *words)
+        for row, one in enumerate(subject["published"]):
+            number = sources.setdefault(one["source"], len(sources) + 1)
+            name = subject["name"] if row == 0 else ""
+            table.add_row(name, one["metric"], one["value"], one["protocol"], f"\\[{number}]")
+    said = [f"\\[{number}] {escape(source)}" for source, number in sources.items()]
+    said.append("Other data, crops, boxes and alignment: not to be set against the table above.")
+    table.caption, table.caption_justify = "\n".join(said), "left"
     return table
 
 
