@@ -21,6 +21,7 @@ from zoo.contracts import ClipView, CropView, Frame, FrameBatch, HandTarget
 T = TypeVar("T")
 FRAME_RATE = 30.0  # per second, of the still clips a recipe of clips is shown
 FRAMES = 24  # rendered hands a subject is judged on where no data is given
+DEPTH = "data.synthetic.depth"  # whether those have depth too
 
 
 @dataclass
@@ -182,7 +183,7 @@ def subject_of(
         name=name,
         config=config,
         model=model.eval(),
-        frames=frames or rendered_frames(FRAMES, seed=seed),
+        frames=frames or rendered_frames(FRAMES, seed=seed, depth=at(config, DEPTH)),
         synthetic=frames is None,
         checkpoint=file,
         seed=seed,
@@ -190,9 +191,12 @@ def subject_of(
 
 
 @lru_cache(maxsize=4)
-def rendered_frames(count: int, *, seed: int, image_size: int = 128) -> FrameBatch:
+def rendered_frames(
+    count: int, *, seed: int, image_size: int = 128, depth: str | None = None
+) -> FrameBatch:
     """Rendered hands with exact labels, remembered within the process."""
-    return SLOTS["dataset"].get("rendered")(count=count, seed=seed, image_size=image_size)()
+    rendered = SLOTS["dataset"].get("rendered")
+    return rendered(count=count, seed=seed, image_size=image_size, depth=depth)()
 
 
 def last_frames(view: CropView | ClipView) -> CropView:

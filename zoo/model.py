@@ -116,7 +116,8 @@ class HandMeshModel(BaseModel):
     def queries(self, view: CropView) -> HandQuery:
         """What the head knows of every crop before it reads it out; all of Stage 1 but that."""
         with self._until("backbone"), self.autocast(view.images.device):
-            tokens = self.backbone(view.images)
+            see = getattr(self.backbone, "see", None)  # a backbone that reads more than colour
+            tokens = self.backbone(view.images) if see is None else see(view)
         if self.neck is not None:
             with self._until("neck"):
                 tokens = self._run(self.neck, tokens, view)

@@ -207,3 +207,18 @@ def test_an_answer_stays_as_it_is_while_it_is_rescaled_posed_and_compared(tiny_c
     for name, value in numbers(prediction).items():
         assert torch.equal(value, before[name]), name
     assert torch.equal(target.joints, labels.joints)
+
+
+def test_a_backbone_that_can_see_is_shown_the_whole_view(tiny_changes):
+    model, shown = model_of(tiny_changes).eval(), []
+    view = some_view(2)
+    expected = model(view)
+    backbone = type(model.backbone)
+
+    def see(self, view: CropView) -> torch.Tensor:
+        shown.append(view)
+        return self(view.images)
+
+    model.backbone.__class__ = type("Seeing", (backbone,), {"see": see})
+    assert torch.equal(model(view).rotmats, expected.rotmats)
+    assert shown == [view]

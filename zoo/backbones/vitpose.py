@@ -104,13 +104,16 @@ class ViTPose(nn.Module):
         images: (B, 3, H, W) RGB in [0, 1], of `image_size`.
         returns: (B, rows * columns, token_dim).
         """
+        self._check_size(images)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.last_norm(self._attended(self._embedded(images)))
+
+    def _check_size(self, images: Tensor) -> None:
         if tuple(images.shape[-2:]) != self.image_size:
             raise ValueError(
                 f"ViTPose was built for crops of {self.image_size} px (H, W) and got "
                 f"{tuple(images.shape[-2:])}; set the crop's size or the backbone's image_size."
             )
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return self.last_norm(self._attended(self._embedded(images)))
 
     def _embedded(self, images: Tensor) -> Tensor:
         """What enters the first block: (B, N, token_dim)."""
