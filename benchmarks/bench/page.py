@@ -91,7 +91,8 @@ def ratio_text(ratio: Mapping[str, float] | float) -> str:
 
 def _lead_of_costs(record: Mapping[str, Any]) -> str:
     busy = record.get("machine", {}).get("cpu_share")
-    if busy is None or busy > 0.8:
+    timed = any(subject["precisions"] for subject in record["subjects"])
+    if busy is None or busy > 0.8 or not timed:  # counting is the same on a busy machine
         return ""
     return (
         f"The machine was busy: this process had {busy:.0%} of the time. Absolute times are upper "

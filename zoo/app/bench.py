@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
 import sys
 import tempfile
 import time
@@ -208,7 +207,7 @@ def write(record: Mapping[str, Any], request: BenchRequest, console: Console) ->
         write_json(request.json, record)
         console.print(f"Numbers: {request.json}", highlight=False)
     if request.html is not None:
-        small = facts([shlex.join(["zoo", *sys.argv[1:]])])
+        small = facts(["zoo", *sys.argv[1:]])
         page.write(request.html, bench_page(record, {**small, "torch": torch.__version__}))
         console.print(f"Page:    {request.html}", highlight=False)
 

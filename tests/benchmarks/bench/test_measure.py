@@ -107,6 +107,9 @@ def test_the_page_shows_every_subject_and_asks_nothing_of_a_network(record):
     for name in ("mine", "short", "hamer"):
         assert name in html
     assert "The machine was busy" in html
+    counted = [{**subject, "precisions": {}} for subject in record["subjects"]]
+    html = bench_page({**record, "subjects": counted, "machine": {"cpu_share": 0.3}}, {})
+    assert "The machine was busy" not in html, "nothing was timed"
     assert 'src="http' not in html
 
 
