@@ -23,6 +23,14 @@ def films(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def deep_hands(tmp_path_factory) -> Path:
+    """A folder with train/ shards of a few hands with depth."""
+    folder = tmp_path_factory.mktemp("deep_hands")
+    write_dataset(folder, count=8, image_size=64, seed=3, split=(1.0, 0.0), depth="sensor")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def hands(tmp_path_factory) -> Path:
     """A folder with train/ and val/ shards of a few hands."""
     spec = importlib.util.spec_from_file_location("tiny_support", SUPPORT)

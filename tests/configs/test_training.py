@@ -86,9 +86,11 @@ def _has_gradient(parameter: torch.nn.Parameter) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_config_trains(name, hands, films):
-    clips = load(name, size="tiny")["data"].get("clip") is not None
-    losses, unreached = Steps(name, resolve_shards((films if clips else hands) / "train")).run()
+def test_a_config_trains(name, hands, deep_hands, films):
+    data = load(name, size="tiny")["data"]
+    folder = deep_hands if data["synthetic"].get("depth") else hands
+    folder = folder if data.get("clip") is None else films
+    losses, unreached = Steps(name, resolve_shards(folder / "train")).run()
     assert all(math.isfinite(loss) for loss in losses), losses
     assert unreached == set()
     first, last = sum(losses[:3]) / 3, sum(losses[-3:]) / 3
