@@ -124,7 +124,9 @@ def cached_loader(
             "data.token_cache keeps what a frozen Stage 1 says of every frame: it needs data.clip "
             "and model.frozen=('backbone', 'neck', 'head')."
         )
-    copies = config["data"]["token_cache"].get("copies", 0)
+    asked = config["data"]["token_cache"]
+    copies = asked.get("copies", 0)
+    model.data_preprocessor.seed = asked.get("seed", model.data_preprocessor.seed)
     key = cache_key(config, model, shards.train, copies)
     cache = build_cache(cache_folder(), model, shards.train, key, console)
     clips = CachedClips(

@@ -40,7 +40,10 @@ class StaleCache(ValueError):
 def cache_key(
     config: Mapping[str, Any], model: HandMeshModel, shards: Data, copies: int
 ) -> dict[str, str]:
-    """Everything the tokens depend on, by name: one differing entry makes another cache."""
+    """Everything the tokens depend on, by name: one differing entry makes another cache.
+
+    copies: see `build_cache`; their draws come from the seed of the model's preprocessing.
+    """
     weights = hashlib.sha256()
     for part in ("backbone", "neck", "head"):
         module = getattr(model, part)
@@ -50,7 +53,7 @@ def cache_key(
     seen = {
         "model": {k: config["model"].get(k) for k in ("backbone", "neck", "head", "precision")},
         "augmentation": config["augmentation"],
-        "seed": config.get("randomness", {}).get("seed", 0) if copies else None,
+        "seed": model.data_preprocessor.seed if copies else None,
     }
     return {
         "weights": weights.hexdigest(),
@@ -101,6 +104,10 @@ class TokenCache:
     def __len__(self) -> int:
         """Frames, copies counted."""
         return len(self.arrays["tokens"])
+
+    def films(self) -> int:
+        """Films, copies counted."""
+        return len(np.unique(self.arrays["film"]))
 
     def clip_ends(self, frames: int, stride: int = 1) -> np.ndarray:
         """(M,) rows at which a clip of `frames` consecutive frames ends."""
