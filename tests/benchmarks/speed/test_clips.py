@@ -51,9 +51,9 @@ def test_every_step_moves_the_temporal_part_and_nothing_else(clips, way):
 
 
 def test_the_one_frame_of_both_measurements_is_the_last(clips):
+    clips.model.eval()  # without dropout
     every = clips.refined("all").unflatten(0, (clips.batch, clips.frames))
     assert torch.equal(clips.refined("one"), every[:, -1])
-    clips.model.eval()
     with torch.no_grad():
         from_tokens = clips.loss(clips.refined("one"), "one")
         view = clips.subject.preprocess(clips.pictures, training=True)[0]
