@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from registry.catalog import SLOTS
@@ -151,10 +152,12 @@ def build_hand(config: Mapping[str, Any]) -> ManoLayer:
     except files.WrongHandFile:
         if missing == "refuse":
             raise
-        return ManoLayer(asset=files.hand_of_zeros(), tips=spec.get("tips", "vertices"))
+        with torch.device("cpu"):
+            return ManoLayer(asset=files.hand_of_zeros(), tips=spec.get("tips", "vertices"))
     if regressor := spec.get("joint_regressor"):
         spec["joint_regressor"] = np.load(Path(regressor).expanduser(), allow_pickle=False)
-    return ManoLayer(asset=files.load(file), **spec)
+    with torch.device("cpu"):  # a hand is data; a model built without weights is still told of it
+        return ManoLayer(asset=files.load(file), **spec)
 
 
 def build_part(slot: Slot, spec: Mapping[str, Any], *, path: str, **facts: Any) -> Any:

@@ -167,6 +167,18 @@ def test_a_hand_from_a_file_is_the_file_and_a_missing_one_says_what_to_do(config
         build_model_parts(config)
 
 
+def test_a_missing_hand_is_one_of_zeros_only_where_the_config_says_so(config):
+    config["model"]["hand"] = {"asset": "nowhere.pkl", "missing": "zeros"}
+    hand = build_model_parts(config).hand
+    vertices, joints = hand(torch.eye(3).expand(1, 16, 3, 3), torch.ones(1, 10))
+    assert (vertices.abs().amax(), joints.abs().amax()) == (0, 0)
+    config["model"]["hand"]["missing"] = "never mind"
+    with pytest.raises(BadPart, match="'refuse' or 'zeros', not 'never mind'"):
+        build_model_parts(config)
+    config["model"]["hand"] = {"asset": "clayhand", "missing": "zeros"}
+    assert build_model_parts(config).hand.name == "clayhand"
+
+
 VIRTUAL = {"type": "weak_perspective"}
 
 

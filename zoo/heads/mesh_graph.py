@@ -31,10 +31,16 @@ class MeshGraph(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """features: (B, V, widths[0]); returns (B, V, widths[-1])."""
         for i, layer in enumerate(self.layers):
-            features = layer(self.links @ features)
+            features = self._heard(features, layer)
             if i < len(self.layers) - 1:
                 features = F.relu(features)
         return features
+
+    def _heard(self, features: Tensor, layer: nn.Linear) -> Tensor:
+        """layer(links @ features): the two products in the order that is cheaper."""
+        if layer.out_features >= layer.in_features:
+            return layer(self.links @ features)
+        return self.links @ F.linear(features, layer.weight) + layer.bias
 
 
 def adjacency(faces: Tensor, num_vertices: int) -> Tensor:
