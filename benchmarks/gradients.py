@@ -56,6 +56,17 @@ def losses_of(model: nn.Module, view: CropView, target: HandTarget) -> dict[str,
     return model.loss_terms(model.predict_hand(view), model.hand.place_target(target))
 
 
+@torch.no_grad()
+def comparing_terms(subject: Subject) -> frozenset[str]:
+    """The terms that other labels would change: not a prior on shape, nor what a critic says."""
+    model = subject.fresh_model().train()
+    view, target = subject.shown(HANDS, training=True)
+    target, prediction = model.hand.place_target(target), model.predict_hand(view)
+    own = model.loss_terms(prediction, target)
+    others = model.loss_terms(prediction, target.map(lambda label: label.roll(1, 0)))
+    return frozenset(name for name in own if not torch.equal(own[name], others[name]))
+
+
 def _measure(subject: Subject) -> GradientMatrix:
     model = subject.fresh_model().train()
     view, target = subject.shown(HANDS, training=True)

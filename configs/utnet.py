@@ -1,7 +1,7 @@
 """UTNet with its mistakes corrected: hand tokens, three maps, a graph network over the mesh.
 
 Each mistake of the release is one line of utnet_as_released; docs/case_study_utnet.md measures it.
-Colour pictures alone, for frames carry no depth. zoo train utnet
+Colour alone; utnet_rgbd reads depth too. zoo train utnet
 """
 
 from mmengine.config import read_base
@@ -23,7 +23,7 @@ model = dict(
         drop_path=0.55,
         grid="corrected",
         mean_root="corrected",
-        representation="rotvec",
+        representation="rot6d_columns",
     ),
     neck=None,
     head=dict(
@@ -34,7 +34,8 @@ model = dict(
         sampling="corrected",
         rotations="corrected",
         mean_root="corrected",
-        representation="rotvec",
+        representation="rot6d_columns",
+        correction_gain=0.01,
         camera=dict(type="utnet", projection="corrected", width="corrected"),
     ),
     temporal=None,
@@ -46,7 +47,7 @@ model = dict(
             type="ordered_joints", order="corrected", unit="m", reduction="sum", weight=0.05
         ),
         shape_prior=dict(type="shape_prior", weight=0.001),
-        coarse=dict(type="coarse_hand", representation="rotvec", weight=0.001),
+        coarse=dict(type="coarse_hand", representation="rot6d_columns", weight=0.001),
     ),
     precision="bf16",
 )
@@ -61,20 +62,16 @@ augmentation = dict(
 )
 optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-5, weight_decay=1e-4, betas=(0.9, 0.999)),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0))),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0), deccam=dict(lr_mult=1.0))),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = dict(warmup=0, cycles=0.5)
 train_cfg = dict(max_iters=500000, val_interval=5000)
 custom_hooks.update(dropout=dict(type="ProgressiveDropout", start_step=0, probability=0.0))
+# What HaMeR needs from nothing, this needs too: docs/decisions/0022.
 sizes.tiny.update({"model.detach_betas": True})
-sizes.tiny.update(
-    {
-        "model.losses.direction": dict(
-            type="pose_numbers", representation="rotvec", part="global", weight=19.2
-        ),
-        "model.losses.fingers": dict(
-            type="pose_numbers", representation="rotvec", part="hand", weight=28.8
-        ),
-    }
-)
+sizes.tiny.update({"optim_wrapper.paramwise_cfg.custom_keys.deccam.lr_mult": 0.1})
+sizes.tiny.update({"model.losses.direction": dict(type="pose_numbers", part="global", weight=19.2)})
+sizes.tiny.update({"model.losses.fingers": dict(type="pose_numbers", part="hand", weight=28.8)})
+sizes.tiny.update({"model.losses.direction.estimate": "coarse"})
+sizes.tiny.update({"model.losses.coarse.weight": 0.01})

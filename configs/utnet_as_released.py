@@ -32,12 +32,17 @@ model.update(
         mean_root="as_released",
         representation="rotvec",
     ),
-)
-model.head.update(
-    sampling="as_released",
-    rotations="as_released",
-    mean_root="as_released",
-    camera=dict(type="utnet", projection="as_released", width="as_released"),
+    head=dict(
+        type="graph_refiner",
+        channels=640,
+        hidden_dim=512,
+        query_dim=256,
+        sampling="as_released",
+        rotations="as_released",
+        mean_root="as_released",
+        representation="rotvec",
+        camera=dict(type="utnet", projection="as_released", width="as_released"),
+    ),
 )
 augmentation.update(
     crop=dict(
@@ -50,6 +55,14 @@ augmentation.update(
 )
 optim_wrapper.update(
     paramwise_cfg=dict(
-        custom_keys=dict(backbone=dict(lr_mult=1.0), naf_upsampler=dict(lr_mult=1.0))
+        custom_keys=dict(
+            backbone=dict(lr_mult=1.0), deccam=dict(lr_mult=1.0), naf_upsampler=dict(lr_mult=1.0)
+        )
     )
+)
+sizes.tiny.update(
+    {
+        "model.losses.direction.representation": "rotvec",
+        "model.losses.fingers.representation": "rotvec",
+    }
 )

@@ -63,7 +63,11 @@ augmentation = dict(
 )
 optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-5, weight_decay=1e-4, betas=(0.9, 0.999), eps=1e-8),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=1.0), camera=dict(lr_mult=1.0))),
+    paramwise_cfg=dict(
+        custom_keys=dict(
+            backbone=dict(lr_mult=1.0), camera=dict(lr_mult=1.0), deccam=dict(lr_mult=1.0)
+        )
+    ),
 )
 param_scheduler = dict(warmup=0, cycles=0)
 train_cfg = dict(max_iters=1000000, val_interval=1000)
@@ -71,5 +75,6 @@ default_hooks.checkpoint.update(interval=5000)
 custom_hooks.update(dropout=dict(type="ProgressiveDropout", start_step=0, probability=0.0))
 sizes.tiny.update({"model.detach_betas": True, "optim_wrapper.clip_grad": dict(max_norm=1.0)})
 sizes.tiny.update({"optim_wrapper.paramwise_cfg.custom_keys.camera.lr_mult": 0.1})
+sizes.tiny.update({"optim_wrapper.paramwise_cfg.custom_keys.deccam.lr_mult": 0.1})
 sizes.tiny.update({"model.losses.direction": dict(type="pose_numbers", part="global", weight=19.2)})
 sizes.tiny.update({"model.losses.fingers": dict(type="pose_numbers", part="hand", weight=28.8)})

@@ -32,8 +32,7 @@ class CropView(Record):
     depth: Tensor | None = None  # (B, H, W) m along the axis, 0 where unknown; None: no hand has it
 
     @property
-    def crop_size(self) -> tuple[int, int]:
-        """(H, W) px."""
+    def crop_size(self) -> tuple[int, int]:  # (H, W) px
         return tuple(self.images.shape[-2:])
 
 
@@ -190,7 +189,7 @@ class CameraReading(Record):
 
 @runtime_checkable
 class Backbone(Protocol):
-    """Picture -> tokens. Normalises for itself; runs under bf16 autocast."""
+    """Picture -> tokens; normalises for itself, runs under bf16; its `see(view)`, if any, first."""
 
     token_dim: int  # C
     image_size: tuple[int, int]  # (H, W) px of the crops it wants
@@ -229,8 +228,7 @@ class Temporal(Protocol):
 class CameraReadout(Protocol):
     """How a decoded token becomes a place in space.
 
-    A read-out of plain numbers adds its answer to `estimate`, the values of the previous IEF step;
-    one with a distribution of its own (heat maps) ignores it, for the query already held it.
+    Plain numbers are added to `estimate`, those of the IEF step before; heat maps ignore it.
     """
 
     provides: frozenset[str]

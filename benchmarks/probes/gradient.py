@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.answers import MAPS, POSE_NAME
-from benchmarks.gradients import GradientMatrix, config_path, gradient_matrix
+from benchmarks.gradients import GradientMatrix, comparing_terms, config_path, gradient_matrix
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.subject import Subject, component
 from registry.layout import at
@@ -114,9 +114,8 @@ class Reach:
 class Share:
     """How much each term moves the weights that it shares with others.
 
-    At the backbone, and at the one tensor where the term has the largest share: a read-out of the
-    hand's place may pull a thousand times harder at first than a term on its fingers, which has
-    its say where fingers are read out.
+    At the backbone for terms that compare with labels. Priors and critics steer few numbers, so
+    they may have their say at the one tensor where their share is largest.
     """
 
     id: ClassVar[str] = "gradient.share"
@@ -127,19 +126,20 @@ class Share:
     def __call__(self, subject: Subject) -> ProbeResult:
         """Terms with less than a ten-thousandth of the gradient."""
         matrix = _matrix(subject)
-        parts = [p for p, norm in matrix.total.items() if norm > 0]
-        if not parts:
+        part = max(matrix.total, key=matrix.total.get)
+        if not matrix.total[part]:
             raise Unrunnable("no loss term has a gradient (see gradient.reach)")
-        part = FEATURES if FEATURES in parts else max(parts, key=matrix.total.get)
+        part = FEATURES if matrix.total.get(FEATURES) else part
         shares = {t: matrix.share(t, part) for t in matrix.values if t not in matrix.dead}
         alive = {t: share for t, share in shares.items() if share > 0}
+        comparing = comparing_terms(subject)
         findings = tuple(
             self._finding(subject, t, alive, part, matrix.felt[t])
             for t in alive
-            if 0 < max(alive[t], matrix.felt[t]) < DEAD_SHARE
+            if 0 < (alive[t] if t in comparing else max(alive[t], matrix.felt[t])) < DEAD_SHARE
         )
-        evidence = {"component": part, "shares": shares, "largest": matrix.felt}
-        return ProbeResult(findings, {**evidence, "cosine": matrix.cosine})
+        more = {"largest": matrix.felt, "cosine": matrix.cosine}
+        return ProbeResult(findings, {"component": part, "shares": shares, **more})
 
     def _finding(
         self, subject: Subject, term: str, shares: dict[str, float], part: str, largest: float
@@ -156,9 +156,8 @@ class Share:
             severity="warning",
             path=path,
             message=f"{term} is dead: it has {shares[term]:.1e} of the gradient at {part}, where "
-            f"{strongest} has {shares[strongest]:.0%} ({ratio:.0f} times as much), and at most "
-            f"{largest:.1e} at any weight they share. Look at units (m or mm), reductions and "
-            "weights.",
+            f"{strongest} has {shares[strongest]:.0%} ({ratio:.0f} times as much). Look at units "
+            "(m or mm), reductions and weights.",
             evidence={"share": shares[term], "largest": largest, "ratio": ratio},
             fix=fix,
         )

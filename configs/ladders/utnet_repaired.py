@@ -19,5 +19,12 @@ rungs = dict(
     sampling=["model.head.sampling"],
     start=["model.backbone.mean_root", "model.head.mean_root"],
     rotations=["model.head.rotations"],
+    representation=[
+        "model.backbone.representation",
+        "model.head.representation",
+        "model.losses.coarse",
+        "model.losses.direction",
+        "model.losses.fingers",
+    ],
     keys=["optim_wrapper"],
 )

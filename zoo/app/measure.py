@@ -59,9 +59,8 @@ def measure_checkpoint(
     evaluation = evaluate(config, model, val, train)
     console.print(metrics_table(evaluation))
     for reason, entry in evaluation.skipped.items():
-        console.print(
-            f"[yellow]Left out[/] {entry['count']} samples: {reason} ({entry['example']})"
-        )
+        what = f"{entry['count']} samples: {reason} ({entry['example']})"
+        console.print(f"[yellow]Left out[/] {what}")
     official: dict[str, Any] = {}
     if protocol is not None:
         official = {"protocol": {"name": protocol, **find_protocol(protocol).table()}}

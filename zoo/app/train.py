@@ -100,10 +100,7 @@ def train(request: TrainRequest, console: Console) -> TrainResult:
 def _stopped(request: TrainRequest, step: int, work_dir: Path) -> str:
     command = request.command or f"zoo train {request.config}"
     again = command if request.resume else f"{command} --resume"
-    return (
-        f"Stopped at step {step} with a checkpoint in {work_dir}. "
-        f"Go on with: [bold]{again}[/]"
-    )
+    return f"Stopped at step {step} with a checkpoint in {work_dir}. Go on with: [bold]{again}[/]"
 
 
 def _judge(

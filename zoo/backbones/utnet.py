@@ -76,13 +76,16 @@ class UTNetViT(HandTokenViT):
         super().__init__(**start, **vit)
         self._embed_as_utnet(stem)
         self._embed_depth(modality, depth_dropout, cube)
+        self._lay_out(grid)
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False).eval()
+
+    def _lay_out(self, grid: str) -> None:
         if grid not in _GRIDS:
             raise ValueError(f"UTNetViT's grid is {grid!r}; it can be {' or '.join(_GRIDS)}.")
         if grid == "as_released":
             self.token_grid = self.token_grid[::-1]
-        self.frozen = frozen
-        if frozen:
-            self.requires_grad_(False).eval()
 
     def _embed_as_utnet(self, stem: str) -> None:
         if stem == "linear":

@@ -49,10 +49,11 @@ class GraphRefiner(nn.Module):
     self_loops: vertices also hear themselves.
     representation: how rotations are written; rotation vectors are added up, otherwise the
         correction is a rotation of its own.
-    readout_gain: Xavier gain of the coarse read-outs.
+    readout_gain, correction_gain: Xavier gain of the coarse read-outs, and of the last layers that
+        read the correction; None keeps PyTorch's initialisation.
     """
 
-    tiny: ClassVar[dict[str, Any]] = {"channels": 96, "hidden_dim": 128, "query_dim": 128}
+    tiny: ClassVar[dict[str, Any]] = {"channels": 48, "hidden_dim": 64, "query_dim": 128}
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class GraphRefiner(nn.Module):
         representation: Literal["rotvec", "rot6d_columns"] = "rotvec",
         mean_params: str | PathLike[str] | None = None,
         readout_gain: float | None = 0.01,
+        correction_gain: float | None = None,
     ) -> None:
         super().__init__()
         _check(sampling=sampling, rotations=rotations, mean_root=mean_root)
@@ -91,6 +93,12 @@ class GraphRefiner(nn.Module):
         self.coarse = CoarseHand(token_grid=self.token_grid, **start)
         self.upsampler = Upsampler(token_dim=token_dim, channels=channels)
         self._register_graph(_SCALES * channels, hidden_dim, self_loops)
+        self._start_near_nothing(correction_gain)
+
+    def _start_near_nothing(self, gain: float | None) -> None:
+        for readout in (self.pose_head, self.shape_head) if gain is not None else ():
+            nn.init.xavier_uniform_(readout[-1].weight, gain=gain)
+            nn.init.zeros_(readout[-1].bias)
 
     def _register_graph(self, seen: int, hidden_dim: int, self_loops: bool) -> None:
         dim = self.query_dim

@@ -69,6 +69,7 @@ class PoseNumbersLoss(nn.Module):
     representation: a name of `zoo.geometry.representation`. Of a head that writes its rotations in
         another one, the rotations are compared, written in this one.
     norm: "l1" (CS-ViT2) or "l2", the square.
+    estimate: "final", or "coarse" for the hand a refining head starts from.
     """
 
     needs: frozenset[str] = frozenset()
@@ -80,6 +81,7 @@ class PoseNumbersLoss(nn.Module):
         representation: str = "rot6d_columns",
         norm: Literal["l1", "l2"] = "l1",
         part: Literal["all", "global", "hand"] = "all",
+        estimate: Literal["final", "coarse"] = "final",
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
@@ -88,6 +90,8 @@ class PoseNumbersLoss(nn.Module):
         self.representation = one_of("PoseNumbersLoss.representation", representation, known)
         self.norm = one_of("PoseNumbersLoss.norm", norm, ("l1", "l2"))
         self.part = one_of("PoseNumbersLoss.part", part, tuple(_PARTS))
+        coarse = one_of("PoseNumbersLoss.estimate", estimate, ("final", "coarse")) == "coarse"
+        self.needs = frozenset({f"coarse_pose_{representation}"} if coarse else ())
         self.reduction = one_of("PoseNumbersLoss.reduction", reduction, REDUCTIONS)
 
     @in_float32
@@ -95,9 +99,14 @@ class PoseNumbersLoss(nn.Module):
         chosen = _PARTS[self.part]
         label = REPRESENTATIONS[self.representation].from_rotmat(target.rotmats[:, chosen])
         label = labelled(label, target.has_mano)
-        difference = pose_numbers(prediction, self.representation)[:, chosen] - label
+        difference = self._numbers(prediction)[:, chosen] - label
         errors = difference.square() if self.norm == "l2" else difference.abs()
         return reduce_errors(errors, target.has_mano, self.reduction)
+
+    def _numbers(self, prediction: Prediction) -> Tensor:
+        for name in self.needs:
+            return prediction.aux[name]
+        return pose_numbers(prediction, self.representation)
 
 
 def pose_numbers(prediction: Prediction, representation: str) -> Tensor:

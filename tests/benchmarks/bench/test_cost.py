@@ -58,3 +58,10 @@ def test_pretrained_weights_are_left_out_and_their_shape_kept():
     bare = without_weights(load("csvit2_ief3", size="full"))
     assert bare["model"]["backbone"]["pretrained"] is None
     assert bare["model"]["backbone"]["config"] == "facebook/dinov2-large"
+
+
+@pytest.mark.parametrize("name", ["utnet", "wilor"])
+def test_a_head_that_poses_a_hand_before_it_answers_is_counted_too(name):
+    cost = cost_of(load(name, size="tiny"))
+    assert cost.flops["head"] > 0
+    assert cost.flops["mano"] == cost_of(load("hamer", size="tiny")).flops["mano"]

@@ -90,3 +90,15 @@ def test_numbers_as_the_head_wrote_them_come_before_its_rotations(hands, labels)
     written = prediction.aux["pose_rotvec"]
     expected = (written - rotmat_to_rotvec(labels(0).rotmats)).abs().mean()
     assert float(loss(prediction, mesh, labels(0))) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_coarse_hand_of_a_refining_head_is_compared_where_that_is_asked(hands, labels):
+    prediction, mesh = hands(0)
+    loss = PoseNumbersLoss(weight=1.0, estimate="coarse")
+    assert loss.needs == {"coarse_pose_rot6d_columns"}
+    written = torch.zeros(*prediction.rotmats.shape[:2], 6, requires_grad=True)
+    said = dataclasses.replace(
+        prediction, aux={**prediction.aux, "coarse_pose_rot6d_columns": written}
+    )
+    loss(said, mesh, labels(0)).backward()
+    assert written.grad.abs().sum() > 0
