@@ -118,5 +118,5 @@ def test_listing_says_where_each_part_comes_from_and_imports_none(strangers):
     flat = " ".join(said.split())
     assert "whole │ package whole-hands" in flat
     assert "broken │ package broken-hands" in flat
-    assert "mano_decoder │ shipped" in flat
+    assert "mano_decoder │ MANO parameters" in flat
     assert said.strip().endswith("[]")
