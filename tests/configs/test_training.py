@@ -16,6 +16,7 @@ from zoo.app import hooks as _registers  # noqa: F401
 from zoo.app import precision as _registers_too  # noqa: F401
 from zoo.app.assemble import build_model, train_loader
 from zoo.app.schedule import fit_budget, schedulers
+from zoo.contracts import ClipView, CropView
 from zoo.data.shards import resolve_shards
 
 STEPS, HANDS = 20, 2
@@ -59,7 +60,8 @@ class Steps:
     def out_of_reach(self) -> set[str]:
         """What cannot have a gradient: what multiplies a constant zero (HaMeR's query, the betas of
         a mean hand), a camera no loss looks
-        at (csvit2_old, whose history that is), and a bias that a batch norm takes away again.
+        at (csvit2_old, whose history that is), a bias that a batch norm takes away again, and what
+        scales the stem of crops of one colour (utnet_as_released, whose crops miss the hand).
         """
         norms = torch.nn.BatchNorm1d, torch.nn.BatchNorm2d
         unreached = {
@@ -69,6 +71,12 @@ class Steps:
             for number, (layer, norm) in enumerate(itertools.pairwise(module))
             if isinstance(norm, norms) and hasattr(layer, "bias")
         }
+        if not _shows_anything(self.data["inputs"]):
+            unreached |= {
+                f"{name}.weight"
+                for name, module in self.model.named_modules()
+                if name.startswith("backbone.patch_embed") and isinstance(module, norms)
+            }
         if getattr(self.model.head, "constant_query", False):
             unreached.add("head.transformer.to_token_embedding.weight")
         betas = getattr(self.model.backbone, "init_betas", None)
@@ -79,6 +87,11 @@ class Steps:
             names = dict(self.model.named_parameters())
             unreached |= {name for name in names if name.startswith("head.camera.")}
         return unreached
+
+
+def _shows_anything(view: CropView | ClipView) -> bool:
+    images = getattr(view, "frames", view).images.flatten(2)
+    return bool((images.amax(-1) > images.amin(-1)).any())
 
 
 def _has_gradient(parameter: torch.nn.Parameter) -> bool:

@@ -88,6 +88,6 @@ def test_what_cannot_be_meant_is_refused(run_folder, tiny_changes, picture, tmp_
 
 def test_nothing_is_overwritten_unasked(run_folder, tiny_changes, picture, tmp_path):
     ask(run_folder, tiny_changes, [picture], tmp_path)
-    with pytest.raises(ValueError, match="exist"):
+    with pytest.raises(ValueError, match="there already"):
         ask(run_folder, tiny_changes, [picture], tmp_path)
     assert ask(run_folder, tiny_changes, [picture], tmp_path, overwrite=True)[0] == 1
