@@ -28,7 +28,7 @@ _VALIDITY = {
 class Validity:
     """A valid label holds numbers that differ between hands; an invalid one holds zeros.
 
-    Causes: NaN under a valid flag, placeholder zeros marked valid (R-6), numbers left where a
+    Causes: NaN under a valid flag, placeholder zeros marked valid, numbers left where a
     label was taken away. Fix: write zeros with validity 0.
     """
 

@@ -137,7 +137,7 @@ class NothingToJudge(_EveryMetric):
     """No label is no score: NaN that counts for nothing, never a perfect 0.
 
     Causes: 0 where nothing was counted, which is the best ever (P-26); placeholders that are
-    scored (R-6). Fix: return NaN with a count of 0.
+    scored. Fix: return NaN with a count of 0.
     """
 
     id: ClassVar[str] = "metric.empty"

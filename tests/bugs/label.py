@@ -223,14 +223,14 @@ FAULTS = (
         "box-as-corner-and-size",
         with_frames(_box_as_corner_and_size),
         ("label.plausible", "data"),
-        "Boxes are x, y, width, height (datasets, section 8).",
+        "Boxes are x, y, width, height.",
     ),
     Fault("nan-joint", _label(_nan), ("label.validity", "data"), "A valid joint is NaN."),
     Fault(
         "placeholder-joints",
         _label(lambda label: {"joints": torch.zeros_like(label.joints)}),
         ("label.validity", "data"),
-        "A test split without labels holds zeros that count as labels (R-6).",
+        "A test split without labels holds zeros that count as labels.",
     ),
     Fault(
         "invalid-joints-hold-numbers",

@@ -124,7 +124,7 @@ FAULTS = (
         "placeholders-are-scored",
         _metric("mpjpe", ReadsEverything),
         ("metric.empty", "evaluation.metrics.mpjpe"),
-        "Labels that are not valid are scored (R-6).",
+        "Labels that are not valid are scored.",
     ),
     Fault(
         "every-hand-scores-the-mean",

@@ -154,7 +154,7 @@ def is_address(host: str) -> bool:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("open('/work/main/x.tar')", True),
+        ("open('/work/shards/x.tar')", True),
         ("cd /root/zoo", True),
         ("/home/me/data", True),
         ("~/work/zoo", False),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 
 import torch
 from torch import Tensor, nn
 
-from zoo.contracts import NUM_BETAS, NUM_ROTATIONS
+from zoo.contracts import NUM_BETAS, NUM_ROTATIONS, CameraReading, CameraReadout, CropView
 from zoo.geometry.representation import REPRESENTATIONS
+from zoo.heads.cameras.weak_perspective import WeakPerspectiveCamera
 from zoo.layers.decoder import TransformerDecoder
 from zoo.mano.mean_hand import HasMeanPose, mean_hand
+from zoo.mano.topology import hand_scale
 
 NUM_HAND_TOKENS = NUM_ROTATIONS + 2
 _HEAD_DIM = 64
+_INITIAL_CAMERA = (4.0, 0.0, 0.0)  # s, tx, ty of an average hand that fills the crop
 
 
 class CoarseHand(nn.Module):
@@ -79,6 +83,32 @@ class CoarseHand(nn.Module):
         camera = self.init_cam + self.deccam(hand[:, -1])
         features = patches.mT.unflatten(-1, self.token_grid)
         return torch.cat((pose, betas, camera), dim=-1), features
+
+
+def starts_from(camera: CameraReadout) -> Sequence[float] | Tensor:
+    """(3,) s, tx, ty a coarse hand starts from: a weak perspective camera's own, or an average."""
+    return camera.initial if isinstance(camera, WeakPerspectiveCamera) else _INITIAL_CAMERA
+
+
+def placed(
+    camera: CameraReadout,
+    token: Tensor,
+    weak: Tensor,
+    view: CropView,
+    joints: Callable[[], Tensor],
+) -> CameraReading:
+    """Where a camera puts a corrected hand; one of weak perspective starts from the coarse hand's.
+
+    token: (B, D). weak: (B, 3) s, tx, ty of the coarse hand.
+    joints: (B, 21, 3) m of the corrected hand, asked for where the camera counts in hand lengths.
+    """
+    refines = isinstance(camera, WeakPerspectiveCamera)
+    start = weak if refines else camera.initial.expand(weak.shape[0], -1)
+    reading = camera(token, start, view)
+    if not getattr(camera, "norm_by_hand", False):
+        return reading
+    position = reading.pose.position * hand_scale(joints())[:, None]
+    return dataclasses.replace(reading, pose=dataclasses.replace(reading.pose, position=position))
 
 
 def _tokens_maker(token_dim: int) -> TransformerDecoder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from os import PathLike
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -12,14 +11,11 @@ from torch import Tensor, nn
 from zoo.contracts import NUM_BETAS, NUM_ROTATIONS, CameraReadout, CropView, HandQuery, Prediction
 from zoo.geometry.representation import REPRESENTATIONS
 from zoo.geometry.rotation import rotvec_to_rotmat
-from zoo.heads.cameras.weak_perspective import WeakPerspectiveCamera
-from zoo.heads.coarse_hand import CoarseHand
+from zoo.heads.coarse_hand import CoarseHand, placed, starts_from
 from zoo.heads.mesh_graph import MeshGraph
 from zoo.heads.released_rotations import rotvec_as_released
 from zoo.heads.vertex_sampling import cells_as_utnet_released, cells_of_picture, sample
-from zoo.mano.topology import hand_scale
 
-_INITIAL_CAMERA = (4.0, 0.0, 0.0)
 _CHOICES = ("as_released", "corrected")
 _SCALES = 3
 
@@ -85,11 +81,10 @@ class GraphRefiner(nn.Module):
         self.pose_name, self.adds = f"pose_{representation}", representation == "rotvec"
         own = {self.pose_name} if self.adds else set()
         self.provides = camera.provides | own | {f"coarse_{self.pose_name}", "coarse_betas"}
-        self.far_camera = isinstance(camera, WeakPerspectiveCamera)
         start = {"representation": representation, "mean_root": mean_root, "hand": hand}
         start |= {"mean_params": mean_params, "readout_gain": readout_gain}
         start |= {"token_dim": token_dim, "num_prefix_tokens": num_prefix_tokens}
-        start |= {"initial_camera": camera.initial if self.far_camera else _INITIAL_CAMERA}
+        start |= {"initial_camera": starts_from(camera)}
         self.coarse = CoarseHand(token_grid=self.token_grid, **start)
         self.upsampler = Upsampler(token_dim=token_dim, channels=channels)
         self._register_graph(_SCALES * channels, hidden_dim, self_loops)
@@ -130,18 +125,19 @@ class GraphRefiner(nn.Module):
         turn = self.pose_head(query.token)
         betas = coarse_betas + self.shape_head(query.token)
         rotmats, aux = self._corrected(coarse, turn)
-        start = weak if self.far_camera else self.camera.initial.expand(weak.shape[0], -1)
-        reading = self.camera(query.token, start, view)
-        place = reading.pose
-        if getattr(self.camera, "norm_by_hand", False):
-            length = hand_scale(self.hand(rotmats.detach(), betas.detach())[1])
-            place = dataclasses.replace(place, position=place.position * length[:, None])
+        reading = placed(
+            self.camera,
+            query.token,
+            weak,
+            view,
+            joints=lambda: self.hand(rotmats.detach(), betas.detach())[1],
+        )
         aux |= {
             **reading.aux,
             f"coarse_{self.pose_name}": coarse.unflatten(-1, (NUM_ROTATIONS, -1)),
             "coarse_betas": coarse_betas,
         }
-        return Prediction(rotmats=rotmats, betas=betas, camera=place, aux=aux)
+        return Prediction(rotmats=rotmats, betas=betas, camera=reading.pose, aux=aux)
 
     def cells(self, vertices: Tensor, camera: Tensor, level: Tensor) -> Tensor:
         """Where on a map the vertices are read: (B, V, 2) cells.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from os import PathLike
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -11,12 +10,9 @@ from torch import Tensor, nn
 
 from zoo.contracts import NUM_BETAS, NUM_ROTATIONS, CameraReadout, CropView, HandQuery, Prediction
 from zoo.geometry.representation import REPRESENTATIONS
-from zoo.heads.cameras.weak_perspective import WeakPerspectiveCamera
-from zoo.heads.coarse_hand import CoarseHand
+from zoo.heads.coarse_hand import CoarseHand, placed, starts_from
 from zoo.heads.vertex_sampling import cells_as_wilor_released, cells_of_picture, sample
-from zoo.mano.topology import hand_scale
 
-_INITIAL_CAMERA = (4.0, 0.0, 0.0)
 _SHARES = 7  # the levels have 4, 2 and 1 sevenths of all channels
 _RELEASED, _FIXED = "as_released", "fixed"
 
@@ -73,7 +69,6 @@ class VertexRefiner(nn.Module):
         self.pose_name = f"pose_{representation}"
         own = {self.pose_name, f"coarse_{self.pose_name}", "coarse_betas"}
         self.provides = camera.provides | own
-        self.refines_camera = isinstance(camera, WeakPerspectiveCamera)
         self.coarse = CoarseHand(
             token_dim=token_dim,
             num_prefix_tokens=num_prefix_tokens,
@@ -81,7 +76,7 @@ class VertexRefiner(nn.Module):
             representation=representation,
             hand=hand,
             mean_params=mean_params,
-            initial_camera=camera.initial if self.refines_camera else _INITIAL_CAMERA,
+            initial_camera=starts_from(camera),
             readout_gain=readout_gain,
         )
         self.deconv = Pyramid(token_dim=token_dim, channels=query_dim)
@@ -113,19 +108,20 @@ class VertexRefiner(nn.Module):
         pose = coarse_pose + self.dec_pose(query.token)
         betas = coarse_betas + self.dec_shape(query.token)
         rotmats = self._rotmats(pose)
-        start = weak if self.refines_camera else self.camera.initial.expand(weak.shape[0], -1)
-        reading = self.camera(query.token, start, view)
-        place = reading.pose
-        if getattr(self.camera, "norm_by_hand", False):
-            length = hand_scale(self.hand(rotmats.detach(), betas.detach())[1])
-            place = dataclasses.replace(place, position=place.position * length[:, None])
+        reading = placed(
+            self.camera,
+            query.token,
+            weak,
+            view,
+            joints=lambda: self.hand(rotmats.detach(), betas.detach())[1],
+        )
         aux = {
             **reading.aux,
             self.pose_name: pose.unflatten(-1, (NUM_ROTATIONS, -1)),
             f"coarse_{self.pose_name}": coarse_pose.unflatten(-1, (NUM_ROTATIONS, -1)),
             "coarse_betas": coarse_betas,
         }
-        return Prediction(rotmats=rotmats, betas=betas, camera=place, aux=aux)
+        return Prediction(rotmats=rotmats, betas=betas, camera=reading.pose, aux=aux)
 
     def cells(self, vertices: Tensor, camera: Tensor, level: Tensor) -> Tensor:
         """Where on a map the vertices are read: (B, V, 2) cells.

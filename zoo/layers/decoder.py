@@ -12,7 +12,7 @@ KeysValues = tuple[Tensor, Tensor]
 
 
 class TransformerDecoder(nn.Module):
-    """Queries that look at each other, then at a context, `depth` times (HaMeR, section 3).
+    """Queries that look at each other, then at a context, `depth` times (HaMeR, CVPR 2024).
 
     Every layer is pre-norm with a residual: self-attention, cross-attention, feed-forward. Only
     the queries are normalised, never the context, and there is no final norm. Parameter names

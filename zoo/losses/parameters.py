@@ -90,8 +90,9 @@ class PoseNumbersLoss(nn.Module):
         self.representation = one_of("PoseNumbersLoss.representation", representation, known)
         self.norm = one_of("PoseNumbersLoss.norm", norm, ("l1", "l2"))
         self.part = one_of("PoseNumbersLoss.part", part, tuple(_PARTS))
-        coarse = one_of("PoseNumbersLoss.estimate", estimate, ("final", "coarse")) == "coarse"
-        self.needs = frozenset({f"coarse_pose_{representation}"} if coarse else ())
+        self.coarse = one_of("PoseNumbersLoss.estimate", estimate, ("final", "coarse")) == "coarse"
+        if self.coarse:
+            self.needs = frozenset({f"coarse_pose_{representation}"})
         self.reduction = one_of("PoseNumbersLoss.reduction", reduction, REDUCTIONS)
 
     @in_float32
@@ -99,14 +100,13 @@ class PoseNumbersLoss(nn.Module):
         chosen = _PARTS[self.part]
         label = REPRESENTATIONS[self.representation].from_rotmat(target.rotmats[:, chosen])
         label = labelled(label, target.has_mano)
-        difference = self._numbers(prediction)[:, chosen] - label
+        if self.coarse:
+            numbers = prediction.aux[f"coarse_pose_{self.representation}"]
+        else:
+            numbers = pose_numbers(prediction, self.representation)
+        difference = numbers[:, chosen] - label
         errors = difference.square() if self.norm == "l2" else difference.abs()
         return reduce_errors(errors, target.has_mano, self.reduction)
-
-    def _numbers(self, prediction: Prediction) -> Tensor:
-        for name in self.needs:
-            return prediction.aux[name]
-        return pose_numbers(prediction, self.representation)
 
 
 def pose_numbers(prediction: Prediction, representation: str) -> Tensor:

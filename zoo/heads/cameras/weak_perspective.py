@@ -80,7 +80,7 @@ class WeakPerspectiveCamera(nn.Module):
 def whole_picture_position(
     values: Tensor, *, box_center: Tensor, box_side: Tensor, picture_size: Tensor, focal: float
 ) -> Tensor:
-    """Where HaMeR puts MANO's origin in a camera centred on the whole picture (HaMeR, section 4).
+    """Where HaMeR puts MANO's origin in a camera centred on the whole picture (HaMeR, CVPR 2024).
 
     An approximation: that the crop is seen aslant is left out, and depth grows with `focal`.
     values: (B, 3) s, tx, ty; the sign of tx turned first for a mirrored left hand.
