@@ -15,6 +15,8 @@ _IN_STEPS = (
     "default_hooks.checkpoint.interval",
     "custom_hooks.dropout.start_step",
 )
+_AVERAGE = "custom_hooks.ema.momentum"  # the share of the newest weights; 1 / it is in steps
+_LARGEST_SHARE = 0.5
 
 
 def fit_budget(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -27,6 +29,9 @@ def fit_budget(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
         before = at(config, path)
         if before:
             changes.append(Change(path, before, max(1, round(before * ratio))))
+    share = at(config, _AVERAGE)
+    if share:  # a run shorter than the average's memory would be measured at its start
+        changes.append(Change(_AVERAGE, share, min(_LARGEST_SHARE, share / ratio)))
     return apply(config, [change for change in changes if change.before != change.after])
 
 

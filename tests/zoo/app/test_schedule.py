@@ -57,6 +57,15 @@ def test_ten_times_the_budget_is_the_same_recipe_ten_times_slower():
     assert long["model"] == short["model"]
 
 
+@pytest.mark.parametrize("steps", [20, 100, 10000])
+def test_averaged_weights_leave_the_start_behind_at_any_budget(steps):
+    config = load("csvit2_ief3", size="tiny")
+    left_at_default = (1 - config["custom_hooks"]["ema"]["momentum"]) ** 1000
+    left = (1 - fit_budget(config, steps)["custom_hooks"]["ema"]["momentum"]) ** steps
+    assert config["train_cfg"]["max_iters"] == 1000
+    assert left <= left_at_default * 1.1
+
+
 def test_a_budget_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one step"):
         fit_budget(load("csvit2_ief3"), 0)
