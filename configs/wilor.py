@@ -1,7 +1,6 @@
 """WiLoR (Potamias et al., CVPR 2025): hand tokens in a ViT-H, refined at the hand's own vertices.
 
-HaMeR's losses and camera; the refinement reads its maps where the hand is. Published weights want
-model.head.sampling=as_released, which their converter writes: docs/wilor.md. zoo train wilor
+Published weights, their sampling: docs/wilor.md; tiny size: docs/decisions/0097. zoo train wilor
 """
 
 from mmengine.config import read_base
