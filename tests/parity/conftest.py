@@ -171,6 +171,12 @@ def csvit2_network() -> ModuleType:
     return _support("csvit2_network")
 
 
+@pytest.fixture(scope="session")
+def utnet() -> ModuleType:
+    """What was recorded from UTNet, and `Network(by_rule, ...)` as released, see tests/support."""
+    return _support("utnet")
+
+
 def _support(name: str) -> ModuleType:
     path = Path(__file__).parents[1] / "support" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{name}_support", path)
