@@ -10,7 +10,7 @@ from benchmarks.ladder.orders import route
 from benchmarks.ladder.plan import CannotClimb, make_plan
 from registry.config import SHIPPED, load, load_ladder
 from registry.difference import same
-from zoo.app.ladder_table import check_variants
+from zoo.app.ladder.table import check_variants
 
 FILES = {file.stem: load_ladder(file) for file in sorted((SHIPPED / "ladders").glob("[!_]*.py"))}
 CLIMBS = [name for name, file in FILES.items() if "rungs" in file]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.app.scaffold import package_files
+from zoo.app.parts.scaffold import package_files
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "add_a_head.md").read_text("utf-8")

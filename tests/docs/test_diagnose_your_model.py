@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from zoo.app.cli import app
+from zoo.app.cli.main import app
 
 PAGE = (Path(__file__).parents[2] / "docs" / "diagnose_your_model.md").read_text("utf-8")
 

@@ -143,6 +143,17 @@ def test_nobody_imports_the_roof():
     assert users == []
 
 
+def test_every_room_of_the_roof_says_what_it_is_for_here_and_on_the_page():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = sorted(file.parent for file in (ROOT / "zoo" / "app").glob("*/__init__.py"))
+    assert len(rooms) > 5
+    assert [room.name for room in rooms if f"| `zoo/app/{room.name}` |" not in page] == []
+    silent = [
+        r.name for r in rooms if not ast.get_docstring(ast.parse((r / "__init__.py").read_text()))
+    ]
+    assert silent == []
+
+
 def test_the_ground_has_no_circle():
     """Types may be shared between geometry and contracts, but never in a circle of modules."""
     ground = [m for m in MODULES if any(inside(m, room) for room in GROUND)]
@@ -170,7 +181,7 @@ def test_the_ground_has_no_circle():
         ("zoo.mano.layer", "zoo.losses.joints"),
         ("zoo.geometry.camera", "zoo.mano.layer"),
         ("registry.build", "zoo.heads"),
-        ("registry.build", "zoo.app.train"),
+        ("registry.build", "zoo.app.training.train"),
         ("benchmarks.compare", "zoo.heads.mano_decoder"),
         ("zoo.heads.mano_decoder", "transformers"),
         ("zoo.mano.files", "smplx"),
@@ -187,7 +198,7 @@ def test_the_table_forbids_what_it_should(module, imported):
     [
         ("zoo.heads.mano_decoder", "zoo.heads.cameras.metric"),
         ("zoo.heads.mano_decoder", "zoo.geometry.rotation"),
-        ("zoo.app.train", "zoo.heads.mano_decoder"),
+        ("zoo.app.training.train", "zoo.heads.mano_decoder"),
         ("registry.build", "zoo.mano.layer"),
         ("benchmarks.compare", "zoo.metrics.joints"),
         ("zoo.backbones.dinov2", "transformers.models.dinov2"),

@@ -14,8 +14,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
-from zoo.app.hooks import ProgressiveDropout
-from zoo.app.schedule import schedulers
+from zoo.app.training.hooks import ProgressiveDropout
+from zoo.app.training.schedule import schedulers
 
 RECORDED = np.load(Path(__file__).parents[1] / "oracles" / "csvit2_schedules.npz")
 STEPS, WARMUP = 100_000, 5_000

@@ -111,7 +111,7 @@ def test_listing_says_where_each_part_comes_from_and_imports_none(strangers):
         strangers,
         "import sys\n"
         "from typer.testing import CliRunner\n"
-        "from zoo.app.cli import app\n"
+        "from zoo.app.cli.main import app\n"
         "print(CliRunner().invoke(app, ['list', 'head']).stdout)\n"
         "print([m for m in sys.modules if m in ('whole_hands', 'broken_hands', 'torch')])\n",
     )

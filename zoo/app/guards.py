@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.guards import Alarm, Guards, Step
 from benchmarks.run_laws import rate_factor
-from zoo.app.hooks import TrainingDiverged
+from zoo.app.training.hooks import TrainingDiverged
 from zoo.contracts import Frame, FrameBatch, HandTarget
 
 FOLDER = "bad_batches"

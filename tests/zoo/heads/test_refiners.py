@@ -8,7 +8,7 @@ import torch
 from registry.build import build_model_parts
 from registry.config import load
 from registry.whole import build_model
-from zoo.app.example_hands import posed_hands
+from zoo.app.parts.example_hands import posed_hands
 from zoo.contracts import CropView
 from zoo.geometry.camera import project
 from zoo.heads.cameras.utnet import UTNetCamera

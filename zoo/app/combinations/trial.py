@@ -15,8 +15,8 @@ from torch import Tensor
 
 from registry.build import IncompatibleParts, build_hand
 from registry.whole import build_model
-from zoo.app import precision as _register_wrapper  # noqa: F401
-from zoo.app.example_hands import posed_hands
+from zoo.app.parts.example_hands import posed_hands
+from zoo.app.training import precision as _register_wrapper  # noqa: F401
 from zoo.contracts import NUM_BETAS, NUM_JOINTS, NUM_ROTATIONS, FrameBatch, HandMesh, Prediction
 from zoo.model import HandMeshModel
 

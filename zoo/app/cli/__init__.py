@@ -1,0 +1,1 @@
+"""What users type: one thin module a group of commands, none of which loads torch to be listed."""

@@ -1,0 +1,1 @@
+"""Models of clips: Stage 2 on its frozen Stage 1, the films it sees, what their length is worth."""

@@ -1,0 +1,1 @@
+"""Shards from the roof: found or rendered, converted, checked, shown and measured."""

@@ -1,0 +1,1 @@
+"""A trained model at work: scored on shards and benchmarks, beside others, and on pictures."""
