@@ -16,10 +16,11 @@ from registry.layout import at
 from zoo.contracts import Finding, HandTarget
 
 HANDS, DIRECTIONS, STEP = 4, 3, 3e-3
-TOLERANCE = 0.25  # of the slope; kinks of L1 terms cost up to a tenth
+TOLERANCE = 0.25  # of the slope; by as much a gradient may lie beyond the slopes of both sides
 VISIBLE = 1e-5  # of a term's value: a smaller change along a step is rounding
 
-Table = dict[str, dict[str, list[tuple[float, float]]]]  # term, output: measured, claimed slopes
+Slope = tuple[float, float, float]  # measured, claimed, how far apart
+Table = dict[str, dict[str, list[Slope]]]  # term, output, one a direction
 
 
 class Derivative:
@@ -46,8 +47,8 @@ class Derivative:
         for name in outputs:
             rng = torch.Generator().manual_seed(len(name))
             for _ in range(DIRECTIONS):
-                for term, pair in self._slopes(model, leaf, target, name, rng).items():
-                    table.setdefault(term, {}).setdefault(name, []).append(pair)
+                for term, slope in self._slopes(model, leaf, target, name, rng).items():
+                    table.setdefault(term, {}).setdefault(name, []).append(slope)
         values = {t: float(v.detach()) for t, v in _values(model, leaf, target).items()}
         findings = list(self._judge(subject, table, values))
         if any(finding.path == "model.hand" for finding in findings):  # the cause of all others
@@ -62,8 +63,12 @@ class Derivative:
         target: HandTarget,
         output: str,
         rng: torch.Generator,
-    ) -> dict[str, tuple[float, float]]:
-        """Measured and claimed slope of every term along a random direction of one output."""
+    ) -> dict[str, Slope]:
+        """Measured and claimed slope of every term along a random direction of one output.
+
+        Where an absolute value has its kink within the step, the slopes before and behind differ,
+        and any gradient between them is right.
+        """
         way = direction(leaf, output, rng)
         amount = torch.zeros((), requires_grad=True)
         here = _values(model, leaf, target, **{output: moved(leaf, output, way, amount)})
@@ -76,17 +81,20 @@ class Derivative:
             if value.requires_grad:
                 found = torch.autograd.grad(value, amount, retain_graph=True, allow_unused=True)[0]
                 claimed = 0.0 if found is None else float(found)
-            slopes[term] = (float(up[term] - down[term]) / (2 * STEP), claimed)
+            now = value.detach()
+            sides = (float(now - down[term]) / STEP, float(up[term] - now) / STEP)
+            apart = max(min(sides) - claimed, claimed - max(sides), 0.0)
+            slopes[term] = (sum(sides) / 2, claimed, apart)
         return slopes
 
     def _judge(self, subject: Subject, table: Table, values: dict[str, float]) -> Iterator[Finding]:
         for term, row in table.items():
             path = "model.hand" if term == "hand" else config_path(term)
-            for output, pairs in row.items():
-                measured, claimed, error = _summary(pairs)
+            for output, slopes in row.items():
+                measured, claimed, apart = _summary(slopes)
                 size = max(measured, claimed)
                 silent = size * STEP < VISIBLE * max(abs(values[term]), 1e-9)
-                if silent or error < TOLERANCE * size or _meant(subject, path, output):
+                if silent or apart < TOLERANCE * size or _meant(subject, path, output):
                     continue
                 lost = claimed < 0.01 * measured
                 yield Finding(
@@ -113,14 +121,11 @@ def _values(
     return {"hand": posed, **model.loss_terms(prediction, target)}
 
 
-def _summary(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """Mean sizes of measured and claimed slopes, and of their difference."""
-    count = len(pairs)
-    return (
-        sum(abs(m) for m, _ in pairs) / count,
-        sum(abs(c) for _, c in pairs) / count,
-        sum(abs(m - c) for m, c in pairs) / count,
-    )
+def _summary(slopes: list[Slope]) -> Slope:
+    """Mean sizes of measured and claimed slopes, and how far apart they are."""
+    sizes = [[abs(number) for number in slope] for slope in slopes]
+    measured, claimed, apart = (sum(column) / len(slopes) for column in zip(*sizes, strict=True))
+    return measured, claimed, apart
 
 
 def _meant(subject: Subject, path: str, output: str) -> bool:
