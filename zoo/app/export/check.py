@@ -55,7 +55,7 @@ def rendered_view(model: HandMeshModel, seed: int = 0) -> CropView:
 def deviation(wanted: Run, found: Run, view: CropView) -> Deviation:
     """How far two ways to compute a hand are apart on the same crops, at every batch size.
 
-    wanted, found: named tensors in, named tensors out, as `export_graph.HandGraph` has them.
+    wanted, found: named tensors in, named tensors out, as `graph.HandGraph` has them.
     """
     lengths, pixels, numbers, far = [], [], [], 0.0
     for count in BATCHES:

@@ -34,9 +34,9 @@ KINDS = {
     "probe": Kind("probe", "A probe", "zoo diagnose csvit2_ief3 --size tiny", has_config=False),
 }
 _OURS = (
+    ("check_part", "from zoo.app.parts.checks import check_part"),
     ("a_hand_and_its_label", "from zoo.app.parts.example_hands import a_hand_and_its_label"),
     ("a_view", "from zoo.app.parts.example_hands import a_view"),
-    ("check_part", "from zoo.app.parts.checks import check_part"),
     ("MetricCamera", "from zoo.heads.cameras.metric import MetricCamera"),
 )
 
