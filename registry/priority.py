@@ -87,11 +87,14 @@ def _inside(path: tuple[str, ...], before: Any, after: Any) -> Iterator[tuple[st
         yield path
         return
     keys = sorted({str(key) for side in sides for key in side})
+    exchanged = len({str(side.get("type")) for side in sides}) > 1
     for key in keys:
         old, new = (
             side.get(key, ABSENT) if isinstance(side, Mapping) else ABSENT
             for side in (before, after)
         )
+        if exchanged and (old is ABSENT or new is ABSENT):
+            continue  # what only one of two kinds of part can be asked is no other value of it
         if not same(old, new):
             yield from _inside((*path, key), old, new)
     if not keys:

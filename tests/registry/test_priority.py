@@ -57,6 +57,13 @@ def test_a_part_exchanged_whole_ranks_as_the_highest_value_inside_it():
     assert same_residual.priority is None
 
 
+def test_an_argument_that_only_one_of_two_exchanged_parts_has_decides_nothing():
+    cameras = {"type": "heatmap"}, {"type": "weak_perspective", "initial": (4.0, 0.0, 0.0)}
+    a, b = ({"model": {"head": {**HEAD, "camera": camera}}} for camera in cameras)
+    (found,) = ranked_difference(a, b)
+    assert (found.path, found.priority) == ("model.head.camera", None)
+
+
 def test_a_loss_that_appears_ranks_by_what_it_is():
     bare: dict[str, Any] = {"model": {"losses": {}}}
     (found,) = ranked_difference(bare, {"model": {"losses": LOSSES}})
