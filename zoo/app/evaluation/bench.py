@@ -125,7 +125,7 @@ def subjects(request: BenchRequest) -> list[Entry]:
 def _sized(name: str, request: BenchRequest, checkpoint: Path | None) -> dict[str, Any]:
     if checkpoint is not None:
         return load(name, request.changes, size=size_of_run(name, checkpoint, request.size))
-    size = choose_size(load(name, request.changes), request.size, request.data).name
+    size = choose_size(name, request.changes, request.size, request.data).name
     return load(name, request.changes, size=size)
 
 

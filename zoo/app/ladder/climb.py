@@ -82,10 +82,6 @@ class LadderRequest:
             *(size, self.seeds, self.steps, order, self.threads, self.data, self.changes)
         )
 
-    def loaded(self, name: str) -> dict[str, Any]:
-        """A config with the changes asked for; where a size is asked for, they may be in it."""
-        return load(name, self.changes, size=None if self.size == "auto" else self.size)
-
     def trainer(self) -> Trainer:
         return Trainer(self.steps, self.data, plugins=[p.resolve() for p in self.plugins])
 
@@ -106,7 +102,7 @@ def climb(request: LadderRequest, console: Console) -> bool:
         start, goal, groups = request.a, request.b, None
     if request.rungs not in ("slot", "change"):
         groups = load_ladder(request.rungs).get("rungs")
-    size = choose_size(request.loaded(start), request.size, request.data)
+    size = choose_size(start, request.changes, request.size, request.data)
     console.print(f"Both at size {size.name} ({size.reason})")
     ends = [(Path(n).stem, load(n, request.changes, size=size.name)) for n in (start, goal)]
     frames = rendered_frames(ENOUGH_TO_FIT, seed=0) if size.name == "tiny" else None

@@ -37,7 +37,7 @@ def climb_table(request: LadderRequest, file: Mapping[str, Any], console: Consol
     from zoo.app.ladder.climb import train_runs
 
     base = file["base"]
-    size = choose_size(request.loaded(base), request.size, request.data)
+    size = choose_size(base, request.changes, request.size, request.data)
     console.print(f"{base} at size {size.name} ({size.reason})")
     folder = request.out or Path("runs") / f"table-{Path(request.a).stem}"
     stops = [

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from registry.config import load
 from registry.layout import at
 from zoo.app.training.checkpoints import CONVERTED
 
 SIZES = ("auto", "tiny", "small", "full")
+_DECIDING = ("model.backbone=", "model.backbone.type=", "model.backbone.pretrained=", "data.train")
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,16 @@ class ChosenSize:
     reason: str
 
 
-def choose_size(config: Mapping[str, Any], asked: str, data: str | None) -> ChosenSize:
-    """The size to train at.
+def choose_size(name: str, changes: Sequence[str], asked: str, data: str | None) -> ChosenSize:
+    """The size to train a config at.
 
     auto takes full where a CUDA device, the pretrained weights and shards are there, else tiny.
+    changes: what `--set` takes. Only those that say where weights and data come from are looked at
+        here: another may set what exists at one size alone.
     """
     if asked != "auto":
         return ChosenSize(asked, "as asked")
+    config = load(name, [change for change in changes if change.startswith(_DECIDING)])
     missing = []
     if not torch.cuda.is_available():
         missing.append("no CUDA device")

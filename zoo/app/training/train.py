@@ -164,7 +164,7 @@ def _look_for_data(request: TrainRequest) -> None:
 
 def resolve(request: TrainRequest) -> tuple[dict[str, Any], ChosenSize]:
     """The config with its size, the user's changes and budget, and the size chosen."""
-    size = choose_size(load(request.config, request.changes), request.size, request.data)
+    size = choose_size(request.config, request.changes, request.size, request.data)
     config = load(request.config, request.changes, size=size.name)
     if request.seed is not None:
         config["randomness"] = {**config.get("randomness", {}), "seed": request.seed}
