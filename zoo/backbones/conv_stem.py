@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -48,7 +49,7 @@ class ConvStem(nn.Module):
         returns: (B, H / patch_size * W / patch_size, dim).
         """
         features = self.first(images.contiguous(memory_format=torch.channels_last))
-        return self.blocks(features).flatten(2).transpose(1, 2)
+        return rearrange(self.blocks(features), "b d row column -> b (row column) d")
 
 
 class ResidualBlock(nn.Module):

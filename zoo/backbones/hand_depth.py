@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -17,7 +18,8 @@ class DepthEmbed(nn.Module):
 
     def forward(self, depth: Tensor) -> Tensor:
         """depth: (B, H, W) in [-1, 1]; returns (B, rows * columns, dim)."""
-        return self.norm(self.proj(depth[:, None]).flatten(2).transpose(1, 2))
+        tokens = rearrange(self.proj(depth[:, None]), "b d row column -> b (row column) d")
+        return self.norm(tokens)
 
 
 def in_cube(depth: Tensor, hand_box: Tensor, *, side: float) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -147,7 +148,7 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (B, 3, H, W), normalised; returns (B, rows * columns, dim)."""
-        return self.proj(images).flatten(2).transpose(1, 2)
+        return rearrange(self.proj(images), "b d row column -> b (row column) d")
 
 
 class Block(nn.Module):
@@ -187,14 +188,15 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, N, dim); returns the same shape."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query, key, value = rearrange(
+            self.qkv(x), "b n (three head d) -> three b head n d", three=3, head=self.num_heads
+        )
         if self.attention == "sdpa":
             attended = F.scaled_dot_product_attention(query, key, value)
         else:
             logits = query * query.shape[-1] ** -0.5 @ key.mT
             attended = logits.softmax(dim=-1).to(value.dtype) @ value
-        return self.proj(attended.transpose(1, 2).flatten(2))
+        return self.proj(rearrange(attended, "b head n d -> b n (head d)"))
 
 
 class FeedForward(nn.Module):

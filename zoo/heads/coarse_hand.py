@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from zoo.contracts import NUM_BETAS, NUM_ROTATIONS, CameraReading, CameraReadout, CropView
@@ -81,7 +82,8 @@ class CoarseHand(nn.Module):
         pose = self.init_hand_pose + self.decpose(hand[:, :NUM_ROTATIONS]).flatten(1)
         betas = self.init_betas + self.decshape(hand[:, -2])
         camera = self.init_cam + self.deccam(hand[:, -1])
-        features = patches.mT.unflatten(-1, self.token_grid)
+        rows, columns = self.token_grid
+        features = rearrange(patches, "b (row col) d -> b d row col", row=rows, col=columns)
         return torch.cat((pose, betas, camera), dim=-1), features
 
 

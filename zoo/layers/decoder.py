@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 KeysValues = tuple[Tensor, Tensor]
@@ -214,7 +215,7 @@ def attend(
     returns: (B, n, num_heads * d).
     """
     query, key, value = (
-        x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (query, key, value)
+        rearrange(x, "b n (head d) -> b head n d", head=num_heads) for x in (query, key, value)
     )
     if turn is not None:
         query, key = turn(query, key)
@@ -229,4 +230,4 @@ def attend(
         attended = F.scaled_dot_product_attention(
             query, key, value, dropout_p=dropout, is_causal=causal
         )
-    return attended.transpose(1, 2).flatten(2)
+    return rearrange(attended, "b head n d -> b n (head d)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from zoo.contracts import CropView, Neck
@@ -62,12 +63,14 @@ class LayerFusion(nn.Module):
         tokens: (B, num_levels * N, C), level after level.
         returns: (B, N, C).
         """
-        levels = tokens.unflatten(1, (self.num_levels, -1)).unbind(1)
+        levels = rearrange(tokens, "b (level n) d -> level b n d", level=self.num_levels)
+        rows = self.token_grid[0]
         maps = [
-            project(level[:, self.has_cls :].mT.unflatten(-1, self.token_grid))
+            project(rearrange(level[:, self.has_cls :], "b (row col) d -> b d row col", row=rows))
             for project, level in zip(self.projections_map, levels, strict=True)
         ]
-        fused = self.fusion_conv(torch.cat(maps, dim=1)).flatten(2).mT
+        fused = self.fusion_conv(torch.cat(maps, dim=1))
+        fused = rearrange(fused, "b d row col -> b (row col) d")
         if self.has_cls:
             summaries = [
                 project(level[:, 0])
