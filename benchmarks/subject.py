@@ -112,10 +112,6 @@ class Subject:
             group["params"].append(parameter)
         return kind(list(groups.values()), **settings)
 
-    def forget(self) -> None:
-        """Drops everything remembered."""
-        self._memory.clear()
-
     def with_frames(self, frames: FrameBatch, *, synthetic: bool | None = None) -> Subject:
         """The same model looking at other hands."""
         known = self.synthetic if synthetic is None else synthetic

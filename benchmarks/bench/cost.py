@@ -70,16 +70,6 @@ def without_weights(config: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def vit_flops(*, tokens: int, width: int, depth: int, mlp_ratio: float = 4.0) -> float:
-    """The operations of a plain ViT's blocks by hand: projections, attention and MLP.
-
-    A block multiplies N tokens of width C by 4 C x C (queries, keys, values, output) and
-    2 r C x C (MLP) matrices, and N x N x C twice; a multiply-add is two operations.
-    """
-    weights = (4 + 2 * mlp_ratio) * width**2
-    return depth * 2 * (tokens * weights + 2 * tokens**2 * width)
-
-
 def random_view(batch: int, size: tuple[int, int], device: str = "cpu") -> CropView:
     """Crops of noise with a plausible camera and box: the cost of a pass is the same for any.
 

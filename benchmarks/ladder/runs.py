@@ -25,10 +25,6 @@ TRIES = 3  # of a run that a signal killed; an error of its own is not tried aga
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
 
-class RunsFailed(RuntimeError):
-    """Training runs that ended without a result."""
-
-
 @dataclass(frozen=True)
 class Run:
     """One training of one config with one seed, and where it is."""

@@ -74,11 +74,6 @@ def _check_shard(name: str) -> None:
             raise ValueError(f"The shard {name} is empty; delete it or write it again.")
 
 
-def count_samples(urls: Sequence[str]) -> int:
-    """How many tar samples the shards hold together."""
-    return sum(entry.samples for entry in indices(urls).values())
-
-
 def count_frames(urls: Sequence[str]) -> int:
     """How many labelled hands in pictures the shards hold together: what a stream yields."""
     return sum(entry.frames for entry in indices(urls).values())

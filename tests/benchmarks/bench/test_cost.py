@@ -6,9 +6,19 @@ import math
 
 import pytest
 
-from benchmarks.bench.cost import cost_of, vit_flops, without_weights
+from benchmarks.bench.cost import cost_of, without_weights
 from benchmarks.bench.memory import peak_growth_mb
 from registry.whole import load
+
+
+def vit_flops(*, tokens: int, width: int, depth: int, mlp_ratio: float = 4.0) -> float:
+    """The operations of a plain ViT's blocks by hand: projections, attention and MLP.
+
+    A block multiplies N tokens of width C by 4 C x C (queries, keys, values, output) and
+    2 r C x C (MLP) matrices, and N x N x C twice; a multiply-add is two operations.
+    """
+    weights = (4 + 2 * mlp_ratio) * width**2
+    return depth * 2 * (tokens * weights + 2 * tokens**2 * width)
 
 
 @pytest.fixture(scope="module")
