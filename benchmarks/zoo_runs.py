@@ -9,18 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ladder.runs import Run, last_words
+from registry.budget import IN_STEPS
 from registry.config import load
 from registry.difference import difference
 
 # What a run may have of its own: its seed, and where it is stopped what counts steps.
 _OWN = ("randomness",)
-_IN_STEPS = (
-    "train_cfg.max_iters",
-    "train_cfg.val_interval",
-    "param_scheduler.warmup",
-    "default_hooks.checkpoint.interval",
-    "custom_hooks.dropout.start_step",
-)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def why_not_counted(record: Mapping[str, Any], name: str, wanted: Wanted) -> str
     steps = shipped["train_cfg"]["max_iters"] if wanted.steps is None else wanted.steps
     if record["steps"] != steps:
         return f"{record['steps']} steps, not {steps}"
-    free = _OWN + (() if wanted.steps is None else _IN_STEPS)
+    free = _OWN + (() if wanted.steps is None else IN_STEPS)
     for change in difference(shipped, record["config"]):
         if not any(change.path == path or change.path.startswith(f"{path}.") for path in free):
             return f"{change.path} was {change.after}, and is {change.before} now"

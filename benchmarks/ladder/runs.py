@@ -60,16 +60,19 @@ class Trainer:
     data: str | None = None
     val_data: str | None = None
     plugins: Sequence[Path] = ()
+    changes: Sequence[str] = ()  # said once more, for `--steps` to leave as they are
 
     def __call__(self, run: Run, resume: bool) -> list[str]:
         options = {"--steps": self.steps, "--data": self.data, "--val-data": self.val_data}
         given = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
         loaded = [str(word) for plugin in self.plugins for word in ("--plugin", plugin)]
+        said = [word for change in self.changes for word in ("--set", change)]
         return [
             *(sys.executable, "-m", "zoo.app.cli", "train", str(run.config_file)),
             *("--size", "full", "--seed", str(run.seed), "--work-dir", str(run.folder)),
             *given,
             *loaded,
+            *said,
             *(("--resume",) if resume else ()),
         ]
 

@@ -11,11 +11,12 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, PARAM_SCHEDULERS
 
+from registry.budget import fit_budget
 from registry.config import SHIPPED, available, load
 from zoo.app.training import hooks as _registers  # noqa: F401
 from zoo.app.training import precision as _registers_too  # noqa: F401
 from zoo.app.training.assemble import build_model, train_loader
-from zoo.app.training.schedule import fit_budget, schedulers
+from zoo.app.training.schedule import schedulers
 from zoo.contracts import ClipView, CropView
 from zoo.data.shards import resolve_shards
 

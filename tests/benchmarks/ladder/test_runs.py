@@ -144,3 +144,5 @@ def test_the_command_says_everything_a_run_needs(tmp_path):
     assert f"train {tmp_path}/01.py --size full --seed 2" in line
     assert "--steps 40 --data shards --plugin mine.py --resume" in line
     assert "--resume" not in Trainer()(run, False)
+    kept = Trainer(steps=40, changes=["train_cfg.val_interval=9"])(run, False)
+    assert kept[-2:] == ["--set", "train_cfg.val_interval=9"], "--steps would change it"

@@ -34,6 +34,7 @@ from benchmarks.ladder.runs import Run, Trainer
 from benchmarks.ladder.summary import NoLadder
 from benchmarks.ladder.trials import holds
 from benchmarks.subject import rendered_frames
+from registry.budget import written_in_steps
 from registry.config import load, load_ladder
 from registry.plugins import load_plugin
 from zoo.app.data.shards import find_shards
@@ -83,7 +84,8 @@ class LadderRequest:
         )
 
     def trainer(self) -> Trainer:
-        return Trainer(self.steps, self.data, plugins=[p.resolve() for p in self.plugins])
+        plugins, said = [p.resolve() for p in self.plugins], written_in_steps(self.changes)
+        return Trainer(self.steps, self.data, plugins=plugins, changes=said)
 
     def devices(self) -> list[str]:
         return [str(number) for number in range(torch.cuda.device_count())]

@@ -1,38 +1,9 @@
-"""The learning-rate schedule and every other number that counts steps, fitted to a budget."""
+"""The learning-rate schedule of a recipe, as mmengine is told it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-
-from registry.difference import Change, apply
-from registry.layout import at
-
-# What is written in steps and therefore shrinks and grows with the budget.
-_IN_STEPS = (
-    "train_cfg.val_interval",
-    "param_scheduler.warmup",
-    "default_hooks.checkpoint.interval",
-    "custom_hooks.dropout.start_step",
-)
-_AVERAGE = "custom_hooks.ema.momentum"  # the share of the newest weights; 1 / it is in steps
-_LARGEST_SHARE = 0.5
-
-
-def fit_budget(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """A copy of the config that trains for `steps` steps with a schedule of the same shape."""
-    if steps < 1:
-        raise ValueError(f"--steps {steps}: training takes at least one step.")
-    ratio = steps / config["train_cfg"]["max_iters"]
-    changes = [Change("train_cfg.max_iters", config["train_cfg"]["max_iters"], steps)]
-    for path in _IN_STEPS:
-        before = at(config, path)
-        if before:
-            changes.append(Change(path, before, max(1, round(before * ratio))))
-    share = at(config, _AVERAGE)
-    if share:  # a run shorter than the average's memory would be measured at its start
-        changes.append(Change(_AVERAGE, share, min(_LARGEST_SHARE, share / ratio)))
-    return apply(config, [change for change in changes if change.before != change.after])
 
 
 def schedulers(recipe: Mapping[str, Any], steps: int) -> list[dict[str, Any]]:

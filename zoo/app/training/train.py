@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
+from registry.budget import fit_budget
 from registry.config import find, load
 from registry.layout import parts
 from registry.plugins import load_plugin
@@ -23,7 +24,6 @@ from zoo.app.machine.sizing import ChosenSize, choose_size
 from zoo.app.training import checkpoints, results
 from zoo.app.training.assemble import Shards, build_model, build_runner
 from zoo.app.training.hooks import CleanStop, FiniteLoss, LiveProgress, SkippedSamples
-from zoo.app.training.schedule import fit_budget
 from zoo.model import HandMeshModel
 
 
@@ -176,7 +176,7 @@ def resolve(request: TrainRequest) -> tuple[dict[str, Any], ChosenSize]:
             "or fp32."
         )
     if request.steps is not None:
-        config = fit_budget(config, request.steps)
+        config = fit_budget(config, request.steps, request.changes)
     return config, size
 
 
