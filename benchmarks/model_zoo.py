@@ -23,9 +23,8 @@ from benchmarks.ladder.report import shown
 from benchmarks.ladder.runs import Run, train_all
 from benchmarks.ladder.summary import NoLadder, numbers_of, read_plan, read_results, summarise
 from benchmarks.ladder.variants import summarise_table
-from benchmarks.zoo_runs import Counted, Wanted, runs_that_count, why_none
+from benchmarks.zoo_runs import Wanted, runs_that_count, why_none
 from registry.config import available
-from registry.house_rules import docstring_of
 
 RUNS = Path("runs/model_zoo")
 BEGIN, END = "<!-- generated: python -m benchmarks.model_zoo -->", "<!-- end of generated -->"
@@ -62,18 +61,23 @@ def typed(run: Run, size: str, steps: int | None) -> list[str]:
 
 
 def zoo_table(folders: Sequence[Path], configs: Sequence[str], wanted: Wanted) -> str:
-    """The results of every config as Markdown; one that is not trained says so.
+    """The results of every config as Markdown; below them those that are not trained, and why.
 
     folders: where finished runs are, as `CONFIG-seedN`; see `benchmarks.zoo_runs` for what counts.
     """
-    head = ["config", "what it is", "parameters (M)", "seeds", *METRICS, "of the baseline"]
-    head += ["converged", "samples/s"]
-    rows = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
+    head = ["config", MAIN, "of the baseline", "converged", *METRICS[1:], "seeds"]
+    head += ["parameters (M)", "samples/s"]
     found = runs_that_count(folders, configs, wanted)
-    rows += [_zoo_row(folders, name, found[name]) for name in configs]
+    rows = [head, ["---", *["--:"] * (len(head) - 1)]]
+    rows += [_zoo_row(name, found[name].places) for name in configs if found[name].places]
     lines = [f"| {' | '.join(row)} |" for row in rows]
+    missing = [
+        f"- `{name}`: {why_none(folders, name, found[name])}."
+        for name in configs
+        if not found[name].places
+    ]
     places = [place for counted in found.values() for place in counted.places]
-    return "\n".join([*lines, "", *_conditions(places)])
+    return "\n".join([*lines, "", *missing, "", *_conditions(places)])
 
 
 def ladder_section(folder: Path, images: Path | None = None) -> str:
@@ -199,23 +203,19 @@ def _ladders(folder: Path, images: Path) -> Iterator[str]:
             yield f"### {plan.parent.name}\n\n{error}"
 
 
-def _zoo_row(folders: Sequence[Path], name: str, counted: Counted) -> list[str]:
-    says = docstring_of(available()[name])
-    results = [read_result(place) for place in counted.places]
-    if not results:
-        why = why_none(folders, name, counted)
-        return [name, says, "", "0", why.replace("|", "/"), *[""] * 6]
+def _zoo_row(name: str, places: Sequence[Path]) -> list[str]:
+    results = [read_result(place) for place in places]
     base = results[0].record["baseline"][MAIN]
     held = [bool((result.record.get("verdict") or {}).get("converged")) for result in results]
-    errors = [
-        shown(numbers_of(level(results, name))) if name in results[0].scores.values else ""
-        for name in METRICS
-    ]
+    main, *errors = (
+        shown(numbers_of(level(results, metric))) if metric in results[0].scores.values else ""
+        for metric in METRICS
+    )
     ratio = sum(result.metric(MAIN) for result in results) / len(results) / base
     speed = sum(result.record["samples_per_s"] for result in results) / len(results)
     return [
-        *(name, says, f"{results[0].record['parameters_m']:.2f}", str(len(results)), *errors),
-        *(f"{ratio:.2f}", f"{sum(held)} of {len(held)}", f"{speed:.0f}"),
+        *(f"`{name}`", main, f"{ratio:.2f}", f"{sum(held)} of {len(held)}", *errors),
+        *(str(len(results)), f"{results[0].record['parameters_m']:.2f}", f"{speed:.0f}"),
     ]
 
 
