@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from benchmarks.probe import ProbeResult, Unrunnable
-from benchmarks.probes.pictures import boxes, depths, first_input, focals, skin
+from benchmarks.probes.pictures import boxes, depths, first_input, focals, nearly_the_same, skin
+from benchmarks.probes.sources import each_source
 from benchmarks.probes.truth import single_frames
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, Frame
@@ -118,6 +119,7 @@ class Colours:
     law: ClassVar[str] = "At the keypoints of most hands red is brighter than blue."
     see: ClassVar[str] = "docs/probes.md#data-colours"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         evidence: dict[str, float] = {}
         findings = []
@@ -213,6 +215,17 @@ def _leaks(probe: str, train: Sequence[Frame], val: Sequence[Frame]) -> Iterator
             path="data",
             message=f"{shared} of {len(val)} validation pictures are training pictures too.",
             evidence={"shared": shared, "val": len(val), "priority": 1},
+        )
+        return
+    near = nearly_the_same(train, val)
+    if near:
+        yield Finding(
+            id=f"{probe}/near",
+            severity="warning",
+            path="data",
+            message=f"{near} of {len(val)} validation pictures are training pictures but for what "
+            "storing them anew changes: copies, or frames of one film on both sides.",
+            evidence={"near": near, "val": len(val), "priority": 1},
         )
 
 

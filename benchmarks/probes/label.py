@@ -17,6 +17,7 @@ from benchmarks.probes.hypotheses import (
     keypoint_hypotheses,
     pose_hypotheses,
 )
+from benchmarks.probes.sources import each_source
 from benchmarks.probes.truth import hand_of, single_frames
 from benchmarks.subject import Subject
 from registry.build import build_hand
@@ -73,6 +74,7 @@ class Projection:
     law: ClassVar[str] = "Joints seen by the labelled camera are the labelled keypoints."
     see: ClassVar[str] = "docs/probes.md#label-projection"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         evidence: dict[str, float] = {}
         for labels in labels_of(subject):
@@ -128,6 +130,7 @@ class PosedJoints:
     )
     see: ClassVar[str] = "docs/probes.md#label-fk"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         hand, evidence = hand_of(subject), {}
         for labels in labels_of(subject):
@@ -162,7 +165,9 @@ class PosedJoints:
                     },
                 )
                 return ProbeResult((finding,), evidence)
-        return ProbeResult(self._misplaced(subject, labels, evidence), evidence)
+            if misplaced := self._misplaced(subject, labels, evidence):
+                return ProbeResult(misplaced, evidence)
+        return ProbeResult((), evidence)
 
     def _misplaced(
         self, subject: Subject, labels: Labelled, evidence: dict[str, float]
@@ -171,7 +176,7 @@ class PosedJoints:
         if not subject.synthetic:
             return ()
         mm, px = _placed(hand_of(subject), labels)
-        evidence |= {"placed mm": mm, "placed px": px}
+        evidence |= {f"{labels.path} placed mm": mm, f"{labels.path} placed px": px}
         if mm <= EXACT_MM and px <= PIXELS:
             return ()
         built = _placed(build_hand(subject.config), labels) if subject.config else (math.inf,) * 2
@@ -205,6 +210,7 @@ class Units:
     law: ClassVar[str] = "Every bone is 1 to 12 cm long, in metres."
     see: ClassVar[str] = "docs/probes.md#label-units"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         evidence: dict[str, Any] = {}
         for labels in labels_of(subject):
@@ -231,9 +237,9 @@ class Units:
 
 @torch.no_grad()
 def _placed(hand: nn.Module, labels: Labelled) -> tuple[float, float]:
-    """Mm and px between labels and the hand that their parameters and their wrist place."""
+    """Mm and px between labels of right hands and what their parameters and their wrist place."""
     target = labels.target
-    whole = (target.has_mano > 0) & (target.has_intrinsics > 0)
+    whole = (target.has_mano > 0) & (target.has_intrinsics > 0) & ~labels.is_left
     whole &= (target.joints_valid > 0).all(-1) & (target.keypoints_valid > 0).all(-1)
     if not whole.any():
         return 0.0, 0.0

@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.hypotheses import RIGHT_ORDER, joint_layouts
 from benchmarks.probes.label import labels_of
+from benchmarks.probes.sources import each_source
 from benchmarks.probes.truth import hand_of
 from benchmarks.subject import Subject
 from zoo.contracts import Finding
@@ -33,6 +34,7 @@ class Order:
     law: ClassVar[str] = "No other order of the joints looks more like a hand."
     see: ClassVar[str] = "docs/probes.md#label-order"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         hand, evidence = hand_of(subject), {}
         _, mean = hand(hand.mean_pose_rotmats()[None], torch.zeros(1, 10))
@@ -76,6 +78,7 @@ class Sides:
     law: ClassVar[str] = "Joints look like the hand of the side they are labelled with."
     see: ClassVar[str] = "docs/probes.md#label-side"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         hand, evidence = hand_of(subject), {}
         _, mean = hand(hand.mean_pose_rotmats()[None], torch.zeros(1, 10))

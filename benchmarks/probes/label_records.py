@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.probe import ProbeResult, Unrunnable
 from benchmarks.probes.label import Labelled, labels_of
+from benchmarks.probes.sources import each_source
 from benchmarks.subject import Subject
 from zoo.contracts import Finding, HandTarget
 
@@ -37,6 +38,7 @@ class Validity:
     law: ClassVar[str] = "Valid labels are finite and differ between hands; invalid ones are zeros."
     see: ClassVar[str] = "docs/probes.md#label-validity"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         found: list[Finding] = []
         evidence: dict[str, Any] = {}
@@ -87,6 +89,7 @@ class Plausible:
     law: ClassVar[str] = "Joints lie before the camera and in their box; rotations are rotations."
     see: ClassVar[str] = "docs/probes.md#label-plausible"
 
+    @each_source
     def __call__(self, subject: Subject) -> ProbeResult:
         found: list[Finding] = []
         evidence: dict[str, Any] = {}

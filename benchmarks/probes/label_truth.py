@@ -65,7 +65,8 @@ class TruthCostsLeast:
             else:
                 costs = costs_of(term, known, steps)
                 evidence[name] = told(costs)
-                findings += self._judge(f"model.losses.{name}", costs)
+                path = f"model.losses.{name}"
+                findings += self._judge(path, costs) or _turned_round(path, term, costs)
         if all(isinstance(told_of, str) for told_of in evidence.values()):
             raise Unrunnable("no loss compares with a label whose truth is known here")
         return ProbeResult(tuple(findings), {"costs": evidence})
@@ -100,6 +101,24 @@ class TruthCostsLeast:
                 evidence={"gain": gains[best], "step": best, "truth": share, "priority": 0},
             )
         ]
+
+
+def _turned_round(path: str, term: Any, costs: Mapping[str, Tensor]) -> list[Finding]:
+    """A term that is right, whose weight makes its errors cheap."""
+    weight = float(getattr(term, "weight", 1.0))
+    if weight >= 0 or not any(bool((cost != costs["truth"]).any()) for cost in costs.values()):
+        return []
+    return [
+        Finding(
+            id=f"{TruthCostsLeast.id}/weight",
+            severity="error",
+            path=f"{path}.weight",
+            message=f"A weight of {weight:g} rewards every step away from the label: this term is "
+            "trained to grow, which the sum of all terms hides.",
+            evidence={"weight": weight, "priority": 0},
+            fix=(f"{path}.weight={-weight:g}",),
+        )
+    ]
 
 
 def posed(subject: Subject, known: KnownHands, said: Mapping[str, Tensor]) -> list[Step]:

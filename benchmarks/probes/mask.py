@@ -38,10 +38,19 @@ class Alone(EveryLoss):
         numbers = {"batch": whole, "mean": mean, "sum": total}
         if _same(whole, mean) or _same(whole, total):
             return numbers, []
+        with torch.no_grad():  # copies of one hand are alike, so that nothing can be exchanged
+            ratio = float(case.cost(case.target, torch.zeros(HANDS, dtype=torch.int64)))
+        ratio /= float(alone[0]) or 1.0
+        numbers["copies"] = ratio
+        why = (
+            "errors of one hand are compared with labels of another, as a silent broadcast does"
+            if _same(ratio, 1.0) or _same(ratio, HANDS)
+            else f"{HANDS} copies of one hand cost {ratio:.4g} times what it costs alone, so the "
+            "weight of this term depends on the size of the batch"
+        )
         message = (
             f"{HANDS} hands cost {whole:.4g} together, but {mean:.4g} on average and {total:.4g} "
-            "in sum one by one: errors of one hand are compared with labels of another, as a "
-            "silent broadcast does."
+            f"in sum one by one: {why}."
         )
         return numbers, [self.finding(case, "broadcast", message, **numbers)]
 

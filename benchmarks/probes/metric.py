@@ -51,7 +51,7 @@ class Judged:
         return any(word in self.metric.name for word in _BETTER_LARGE)
 
 
-class _EveryMetric:
+class EveryMetric:
     """A law tested on every metric of the config."""
 
     id: ClassVar[str]
@@ -81,7 +81,7 @@ class _EveryMetric:
         raise NotImplementedError
 
 
-class Promise(_EveryMetric):
+class Promise(EveryMetric):
     """A metric's name says what it forgives and in which unit it counts.
 
     Perfect and wrong answers are shifted, turned and scaled. Causes: PA- and root-relative
@@ -111,7 +111,7 @@ class Promise(_EveryMetric):
         return "; ".join(_broken_promises(judged, numbers)), numbers
 
 
-class OwnHands(_EveryMetric):
+class OwnHands(EveryMetric):
     """A hand's score is its own, in whatever order or company.
 
     Causes: means over the batch inside a metric, so that the batch size changes the score.
@@ -133,7 +133,7 @@ class OwnHands(_EveryMetric):
         return "", numbers
 
 
-class NothingToJudge(_EveryMetric):
+class NothingToJudge(EveryMetric):
     """No label is no score: NaN that counts for nothing, never a perfect 0.
 
     Causes: 0 where nothing was counted, which is the best ever (P-26); placeholders that are

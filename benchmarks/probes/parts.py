@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -16,7 +15,6 @@ from zoo.contracts import ClipView, CropView, Finding
 
 PIXEL_STD = (0.1, 6.0)  # of what a backbone's first layer sees; about 1 where well normalised
 PIXEL_MEAN = 4.0
-PLACES = (0.3, 0.5, 0.7)  # fractions of the crop's sides
 
 
 class Pixels:
@@ -33,7 +31,7 @@ class Pixels:
 
     def __call__(self, subject: Subject) -> ProbeResult:
         """Normalisation constants of another range, and swapped colours."""
-        backbone = _part(subject, "backbone")
+        backbone = part_of(subject, "backbone")
         view, _ = subject.shown(8, training=False)
         images = last_frames(view).images
         seen = _first_input(backbone, images)
@@ -66,82 +64,6 @@ class Pixels:
                 )
             )
         return ProbeResult(tuple(findings), {"mean": mean, "std": std, "red": change.tolist()})
-
-
-class Grid:
-    """Where in the grid of tokens a change at a place of the crop is felt most.
-
-    UTNet's grid was guessed as 12 x 16 where it was 16 x 12: 172 of 192 tokens stood away from
-    home (V2).
-    """
-
-    id: ClassVar[str] = "config.grid"
-    family: ClassVar[str] = "config"
-    law: ClassVar[str] = (
-        "There are as many tokens as the grid says; its rows follow the crop downwards and its "
-        "columns to the right."
-    )
-    see: ClassVar[str] = "docs/probes.md#config-grid"
-
-    @torch.no_grad()
-    def __call__(self, subject: Subject) -> ProbeResult:
-        """Tokens that are too few or many, and grids that are turned."""
-        backbone = _part(subject, "backbone")
-        rows, columns = backbone.token_grid
-        prefix, (height, width) = backbone.num_prefix_tokens, backbone.image_size
-        rng = torch.Generator().manual_seed(0)
-        image = 0.5 + 0.02 * torch.randn((1, 3, height, width), generator=rng)
-        before = backbone(image).float()
-        levels = getattr(backbone, "num_levels", 1)  # layers handed over one after the other
-        promised = levels * (rows * columns + prefix)
-        if before.shape[1] != promised or before.shape[2] != backbone.token_dim:
-            finding = _error(
-                "config.grid/count",
-                "model.backbone",
-                f"The backbone gives {tuple(before.shape[1:])} tokens; its grid of {rows} x "
-                f"{columns}, {prefix} before it, and its width {backbone.token_dim} say otherwise.",
-                tokens=before.shape[1],
-                grid=[rows, columns],
-            )
-            return ProbeResult((finding,))
-        places = {}
-        for y in PLACES:
-            for x in PLACES:
-                moved = self._touched(image, y, x, height // rows, width // columns)
-                change = (backbone(moved).float() - before)[0, -rows * columns :].norm(dim=-1)
-                places[y, x] = divmod(int(change.argmax()), columns)
-        findings = tuple(self._judged(places))
-        told = {f"{y:g} down, {x:g} right": list(cell) for (y, x), cell in places.items()}
-        return ProbeResult(findings, {"grid": [rows, columns], "felt": told})
-
-    def _touched(self, image: Tensor, y: float, x: float, tall: int, wide: int) -> Tensor:
-        moved = image.clone()
-        height, width = image.shape[-2:]
-        top, left = int(y * height) // tall * tall, int(x * width) // wide * wide
-        moved[..., top : top + tall, left : left + wide] = 1.0
-        return moved
-
-    def _judged(self, places: dict[tuple[float, float], tuple[int, int]]) -> Iterator[Finding]:
-        down = all(
-            places[PLACES[0], x][0] < places[PLACES[-1], x][0]
-            and abs(places[PLACES[0], x][1] - places[PLACES[-1], x][1]) <= 1
-            for x in PLACES
-        )
-        right = all(
-            places[y, PLACES[0]][1] < places[y, PLACES[-1]][1]
-            and abs(places[y, PLACES[0]][0] - places[y, PLACES[-1]][0]) <= 1
-            for y in PLACES
-        )
-        if not (down and right):
-            first, last = places[PLACES[0], PLACES[0]], places[PLACES[-1], PLACES[0]]
-            yield _error(
-                "config.grid/turned",
-                "model.backbone",
-                f"Going down the crop moves from token (row, column) {first} to {last}: the grid's "
-                "rows and columns are not those of the picture.",
-                first=list(first),
-                last=list(last),
-            )
 
 
 class Conditioning:
@@ -207,7 +129,8 @@ def opened(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def _part(subject: Subject, name: str) -> nn.Module:
+def part_of(subject: Subject, name: str) -> nn.Module:
+    """A part of the model by name; Unrunnable where it is not of the zoo's kind."""
     part = getattr(subject.model, name, None)
     if part is None or not hasattr(part, "token_grid"):
         raise Unrunnable(f"the model has no {name} of the zoo's kind")

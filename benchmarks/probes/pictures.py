@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.contracts import Frame
 
+THUMBNAIL = 16  # cells a side
+SAME, PLAIN = 3.0, 10.0  # grey levels: apart as copies may be; spread of what is told apart
 _FIRST_LAYERS = nn.Conv2d | nn.Linear | nn.Conv3d
 
 
@@ -63,3 +66,18 @@ def boxes(frames: Sequence[Frame]) -> np.ndarray:
     """Longer sides of hand boxes in longer sides of their pictures."""
     sides = [float((f.hand_box[2:] - f.hand_box[:2]).amax()) for f in frames]
     return np.array([side / max(f.image.shape[1:]) for side, f in zip(sides, frames, strict=True)])
+
+
+def nearly_the_same(known: Sequence[Frame], asked: Sequence[Frame]) -> int:
+    """How many of the asked frames show what a known one shows, whatever their size and format.
+
+    Thumbnails of grey levels are compared; plain pictures, which are all alike, do not count.
+    """
+    one, other = (torch.stack([_thumbnail(f.image) for f in frames]) for frames in (asked, known))
+    apart = torch.cdist(one, other) / THUMBNAIL
+    return int(((apart.amin(1) < SAME) & (one.std(1) > PLAIN)).sum())
+
+
+def _thumbnail(image: Tensor) -> Tensor:
+    """(THUMBNAIL**2,) grey levels."""
+    return F.adaptive_avg_pool2d(image.float().mean(0, keepdim=True), THUMBNAIL).flatten()

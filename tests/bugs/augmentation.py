@@ -50,6 +50,14 @@ class Shifts:
         return images.roll((6, 2), (-1, -2))
 
 
+class BatchContrast:
+    """Scales by the brightest pixel of the batch."""
+
+    def __call__(self, images: Tensor, rng: Generator) -> Tensor:
+        """images: (B, 3, H, W)."""
+        return images / images.amax().clamp(min=1e-3)
+
+
 class EditsInPlace:
     """Adds noise to the tensor it was given."""
 
@@ -159,6 +167,12 @@ def _crop_moved_twice(config: dict[str, Any]) -> None:
 
 
 FAULTS = (
+    Fault(
+        "contrast-by-the-whole-batch",
+        _pixels(BatchContrast),
+        ("augmentation.own", "augmentation.pixels.broken"),
+        "What a crop shows is scaled by the brightest of its neighbours.",
+    ),
     Fault(
         "orientation-stays",
         preprocessing(_stored_orientation),

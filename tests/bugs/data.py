@@ -69,7 +69,89 @@ def _far_validation(frames: list[Frame]) -> list[Frame]:
     return train + [_named(_farther(f), "val", i) for i, f in enumerate(frames[half:])]
 
 
+def _stored_anew(frames: list[Frame]) -> list[Frame]:
+    def again(frame: Frame, index: int) -> torch.Tensor:
+        rng = torch.Generator().manual_seed(index)
+        noise = torch.randint(-3, 4, frame.image.shape, generator=rng)
+        return (frame.image.int() + noise).clamp(0, 255).to(torch.uint8)
+
+    train = [_named(frame, "train", i) for i, frame in enumerate(frames)]
+    return train + [
+        _named(frame, "val", i, image=again(frame, i)) for i, frame in enumerate(frames[:8])
+    ]
+
+
+def _one_source(change: Callable[[Frame], Frame]) -> Plant:
+    """Plants a fault in every third hand, which is of a data set of its own."""
+
+    def mixed(frames: list[Frame]) -> list[Frame]:
+        broken = [change(dataclasses.replace(f, source="second")) for f in frames[::3]]
+        return [f for i, f in enumerate(frames) if i % 3] + broken
+
+    return _frames(mixed)
+
+
+def _odd_order(frame: Frame) -> Frame:
+    order = torch.tensor([*range(9), *range(17, 21), *range(13, 17), *range(9, 13)])
+    moved = {
+        name: getattr(frame.label, name)[order]
+        for name in ("joints", "joints_valid", "keypoints", "keypoints_valid")
+    }
+    return dataclasses.replace(frame, label=dataclasses.replace(frame.label, **moved))
+
+
+def _depth(change: Callable[[Frame], torch.Tensor]) -> Plant:
+    return with_frames(lambda frame: dataclasses.replace(frame, depth=change(frame)))
+
+
 FAULTS = (
+    Fault(
+        "validation-is-training-stored-anew",
+        _frames(_stored_anew),
+        ("data.support", "data"),
+        "Training pictures come back, compressed once more, in validation.",
+    ),
+    Fault(
+        "one-source-in-blue-green-red",
+        _one_source(lambda frame: dataclasses.replace(frame, image=frame.image.flip(0))),
+        ("data.colours", "data"),
+        "One data set of a mixture keeps OpenCV's order of channels.",
+    ),
+    Fault(
+        "one-source-with-rows-before-columns",
+        _one_source(
+            lambda frame: dataclasses.replace(frame, hand_box=frame.hand_box[[1, 0, 3, 2]])
+        ),
+        ("label.plausible", "data"),
+        "One data set of a mixture stores its boxes as y, x, y, x.",
+    ),
+    Fault(
+        "one-source-in-another-order",
+        _one_source(_odd_order),
+        ("label.fk", "data"),
+        "One data set of a mixture lists its fingers in another order, on 2D and 3D alike.",
+    ),
+    Fault(
+        "depth-in-millimetres",
+        _depth(lambda frame: 1000 * frame.depth),
+        ("label.depth", "data"),
+        "The sensor's millimetres are read as metres.",
+        base="utnet_rgbd",
+    ),
+    Fault(
+        "depth-beside-its-picture",
+        _depth(lambda frame: frame.depth.roll(frame.depth.shape[-1] // 4, -1)),
+        ("label.depth", "data"),
+        "Depth and colour are of two cameras, and nothing brings them together.",
+        base="utnet_rgbd",
+    ),
+    Fault(
+        "depth-of-left-hands-already-mirrored",
+        _depth(lambda frame: frame.depth.flip(-1) if frame.is_left else frame.depth),
+        ("label.depth", "data"),
+        "A converter mirrors the depth of left hands, and preprocessing does it again.",
+        base="utnet_rgbd",
+    ),
     Fault(
         "blue-green-red",
         _picture(lambda image: image.flip(0)),

@@ -25,6 +25,14 @@ class GlobalRoll:
         return ViewChange(rotation_about_z(torch.rand(len(intrinsics)) - 0.5), intrinsics)
 
 
+class OneGain:
+    """Changes brightness by one number for the whole batch."""
+
+    def __call__(self, images: Tensor, rng: Generator) -> Tensor:
+        """images: (B, 3, H, W)."""
+        return images * (0.7 + 0.3 * torch.rand(1, generator=rng))
+
+
 class PythonNoise:
     """Changes brightness by Python's global generator."""
 
@@ -110,6 +118,12 @@ FAULTS = (
         with_model(_constant_generator),
         ("determinism.seed", "augmentation"),
         "The generator is seeded anew before every batch.",
+    ),
+    Fault(
+        "one-draw-for-the-batch",
+        _augmentation("pixels", OneGain),
+        ("augmentation.own", "augmentation.pixels.broken"),
+        "All hands of a batch get the same brightness.",
     ),
     Fault(
         "ranks-augment-alike",

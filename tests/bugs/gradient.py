@@ -6,7 +6,9 @@ import dataclasses
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from benchmarks.faults import Fault, override, with_config, with_model, with_settings
 
@@ -39,6 +41,25 @@ def half_the_gradient(model: nn.Module) -> None:
         return 0.5 * value + 0.5 * value.detach()
 
     override(model.losses["orientation"], forward=forward)
+
+
+def tokens_half_detached(model: nn.Module) -> None:
+    def forward(self: Any, original: Any, images: torch.Tensor) -> torch.Tensor:
+        tokens = original(images)
+        return 0.5 * tokens + 0.5 * tokens.detach()
+
+    override(model.backbone, forward=forward)
+
+
+def other_dropout_in_the_backward_pass(model: nn.Module) -> None:
+    def forward(self: Any, original: Any, images: torch.Tensor) -> torch.Tensor:
+        tokens = original(images)
+        if not self.training:
+            return tokens
+        settings = {"use_reentrant": False, "preserve_rng_state": False}
+        return checkpoint(lambda x: F.dropout(x, 0.3), tokens, **settings)
+
+    override(model.backbone, forward=forward)
 
 
 def camera_detached(model: nn.Module) -> None:
@@ -147,6 +168,18 @@ FAULTS = [
         with_settings("optim_wrapper.clip_grad.max_norm=0.0001"),
         ("gradient.clip", "optim_wrapper.clip_grad"),
         "Every step is clipped to almost nothing; only the largest term's direction is left.",
+    ),
+    Fault(
+        "residual-without-gradient",
+        with_model(tokens_half_detached),
+        ("gradient.parts", "model.backbone"),
+        "A detach on one of two ways: all is trained, by a rest of its gradient.",
+    ),
+    Fault(
+        "recomputed-with-other-dropout",
+        with_model(other_dropout_in_the_backward_pass),
+        ("gradient.parts", "model.backbone"),
+        "Checkpointing does not keep the random state: the gradient is another network's.",
     ),
     Fault(
         "frozen-in-name-only",

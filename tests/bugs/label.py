@@ -9,7 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.faults import Fault, Plant, override, with_config, with_frames, with_model
+from benchmarks.faults import (
+    Fault,
+    Plant,
+    override,
+    with_config,
+    with_frames,
+    with_model,
+    with_settings,
+)
 from zoo.contracts import Frame, FrameBatch, HandMesh, HandTarget, Prediction
 from zoo.geometry.camera import project
 from zoo.geometry.representation import REPRESENTATIONS
@@ -255,6 +263,12 @@ FAULTS = (
         _as_loss("joints", WristForgotten),
         ("label.truth", "model.losses.joints"),
         "Wrist-relative joints are compared with absolute ones.",
+    ),
+    Fault(
+        "weight-below-zero",
+        with_settings("model.losses.joints.weight=-0.005"),
+        ("label.truth", "model.losses.joints"),
+        "A sign slips into a weight; the other terms fall and the sum with them.",
     ),
     Fault(
         "loss-transposes",

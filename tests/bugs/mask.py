@@ -89,6 +89,20 @@ class WholeHands(_JointErrors):
         return errors.mean(-1).sum() / has_label.sum().clamp(min=1)
 
 
+class NoTips(_JointErrors):
+    """Reads MANO's sixteen of the 21 joints, as if the tips came last."""
+
+    def reduce(self, errors: Tensor, valid: Tensor) -> Tensor:
+        return super().reduce(errors[:, :16], valid[:, :16])
+
+
+class ByRootOfBatch(_JointErrors):
+    """Multiplies the mean with the square root of the number of hands."""
+
+    def reduce(self, errors: Tensor, valid: Tensor) -> Tensor:
+        return super().reduce(errors, valid) * len(errors) ** 0.5
+
+
 _PATH = "model.losses.joints"
 
 
@@ -143,6 +157,18 @@ FAULTS = (
         _joints(EveryPair),
         ("mask.alone", _PATH),
         "Prediction and label broadcast to (B, B) without a word (P-06).",
+    ),
+    Fault(
+        "weight-by-the-size-of-the-batch",
+        _joints(ByRootOfBatch),
+        ("mask.alone", _PATH),
+        "Another batch size is another weight of this term.",
+    ),
+    Fault(
+        "last-five-joints-forgotten",
+        _joints(NoTips),
+        ("mask.complete", _PATH),
+        "A slice for MANO's 16 joints leaves out the pinky of OpenPose's 21.",
     ),
     Fault(
         "mask-by-whole-hands",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -76,6 +77,16 @@ class AgainstItself(MPJPE):
         return torch.zeros(len(mesh.joints), dtype=torch.float64), (target.joints_valid > 0).sum(-1)
 
 
+class SixteenJoints(MPJPE):
+    """Scores the first sixteen joints alone."""
+
+    def __call__(self, mesh: HandMesh, target: HandTarget) -> Scores:
+        """As MPJPE, without the last five joints."""
+        valid = target.joints_valid.clone()
+        valid[:, 16:] = 0
+        return super().__call__(mesh, dataclasses.replace(target, joints_valid=valid))
+
+
 def _metric(name: str, kind: type) -> Plant:
     def change(config: dict[str, Any]) -> None:
         config["evaluation"]["metrics"][name] = {"type": kind}
@@ -131,6 +142,12 @@ FAULTS = (
         _metric("mpjpe", BatchMean),
         ("metric.hands", "evaluation.metrics.mpjpe"),
         "Scores depend on how evaluation is batched.",
+    ),
+    Fault(
+        "sixteen-joints-are-scored",
+        _metric("mpjpe", SixteenJoints),
+        ("metric.complete", "evaluation.metrics.mpjpe"),
+        "A finger is left out, and the number is compared with others' all the same.",
     ),
     Fault(
         "best-is-worst",

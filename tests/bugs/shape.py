@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.faults import Fault, override, with_model
-from zoo.contracts import CameraReading, CropView, HandQuery
+from zoo.contracts import CameraReading, CropView, HandQuery, Prediction
+from zoo.mano.topology import mirror_rotmats
 
 Run = Callable[..., Any]
 
@@ -59,6 +60,36 @@ def _camera(change: Any) -> Any:
         override(model.head.camera, forward=forward)
 
     return with_model(plant)
+
+
+def _turned_map(run: Run, tokens: Tensor, view: CropView) -> Tensor:
+    said = run(tokens, view)
+    side = int(said.shape[1] ** 0.5)  # of a square grid behind a few tokens more
+    prefix, patches = said[:, : -side * side], said[:, -side * side :]
+    turned = patches.unflatten(1, (side, side)).transpose(1, 2).flatten(1, 2)
+    return torch.cat((prefix, turned), 1)
+
+
+def _left_hands_again(model: nn.Module) -> None:
+    def read(self: nn.Module, original: Run, query: HandQuery, view: CropView) -> Prediction:
+        said = original(query, view)
+        mirrored = mirror_rotmats(said.rotmats)
+        rotmats = torch.where(view.is_left[:, None, None, None], mirrored, said.rotmats)
+        return dataclasses.replace(said, rotmats=rotmats)
+
+    override(model.head, read=read)
+
+
+def _pixels_of_the_picture(model: nn.Module) -> None:
+    def forward(
+        self: nn.Module, original: Run, token: Tensor, estimate: Tensor | None, view: CropView
+    ) -> CameraReading:
+        reading = original(token, estimate, view)
+        centre = view.frame_from_crop[:, :2, 2] / 1000
+        place = reading.pose.position + torch.cat((centre, 0 * centre[:, :1]), -1)
+        return dataclasses.replace(reading, pose=dataclasses.replace(reading.pose, position=place))
+
+    override(model.head.camera, forward=forward)
 
 
 def _blind_neck(model: nn.Module) -> None:
@@ -175,6 +206,24 @@ FAULTS = (
         _query(lambda run, tokens, view: run(torch.zeros_like(tokens), view)),
         ("shape.inputs", "model.head"),
         "The decoder attends to a tensor of zeros.",
+    ),
+    Fault(
+        "neck-turns-the-map",
+        _neck(_turned_map),
+        ("config.grid", "model.neck"),
+        "A neck reads rows of tokens as columns of its map, and hands them on turned.",
+    ),
+    Fault(
+        "left-hands-mirrored-twice",
+        with_model(_left_hands_again),
+        ("shape.drawing", "model.head"),
+        "Preprocessing shows right hands alone, and the head mirrors left ones once more.",
+    ),
+    Fault(
+        "camera-counts-the-pictures-pixels",
+        with_model(_pixels_of_the_picture),
+        ("shape.drawing", "model.head.camera"),
+        "The read-out mixes pixels of the whole picture with the camera of the crop.",
     ),
     Fault(
         "head-reads-the-class-token-alone",
