@@ -191,7 +191,7 @@ def show(record: Mapping[str, Any], console: Console) -> None:
         if table.row_count:
             console.print(table)
     here = record["machine"]
-    said = f"{here['cores']} cores, {here['threads']} threads, {here['gpu'] or 'no GPU'}"
+    said = f"{here['cores']} cores, threads: {here['threads']}, {here['gpu'] or 'no GPU'}"
     console.print(f"{said}, torch {here['torch']}", highlight=False)
     if here["cpu_share"] < 0.8 and any(s["precisions"] for s in record["subjects"]):
         console.print(
