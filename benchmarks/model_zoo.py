@@ -65,7 +65,7 @@ def zoo_table(folders: Sequence[Path], configs: Sequence[str], wanted: Wanted) -
 
     folders: where finished runs are, as `CONFIG-seedN`; see `benchmarks.zoo_runs` for what counts.
     """
-    head = ["config", MAIN, "of the baseline", "converged", *METRICS[1:], "seeds"]
+    head = ["config", MAIN, "of the baseline", "converged", *METRICS[1:], "steps", "seeds"]
     head += ["parameters (M)", "samples/s"]
     found = runs_that_count(folders, configs, wanted)
     rows = [head, ["---", *["--:"] * (len(head) - 1)]]
@@ -215,7 +215,8 @@ def _zoo_row(name: str, places: Sequence[Path]) -> list[str]:
     speed = sum(result.record["samples_per_s"] for result in results) / len(results)
     return [
         *(f"`{name}`", main, f"{ratio:.2f}", f"{sum(held)} of {len(held)}", *errors),
-        *(str(len(results)), f"{results[0].record['parameters_m']:.2f}", f"{speed:.0f}"),
+        *(str(results[0].record["steps"]), str(len(results))),
+        *(f"{results[0].record['parameters_m']:.2f}", f"{speed:.0f}"),
     ]
 
 
@@ -228,7 +229,7 @@ def _conditions(places: Sequence[Path]) -> Iterator[str]:
     first, here = records[0], records[0]["machine"]
     commits = sorted({(record["commit"] or "unknown")[:7] for record in records})
     yield (
-        f"{first['steps']} steps, {first['data']['samples']} training and "
+        f"{first['data']['samples']} training and "
         f"{first['data']['val_samples']} validation hands, {here['cores']} cores, "
         f"{here['gpu'] or 'no GPU'}, torch {first['versions']['torch']}, commit "
         f"{', '.join(commits)}. The first run again:"

@@ -231,7 +231,8 @@ def test_the_zoo_page_has_a_row_for_every_config_and_the_reason_where_there_is_n
         made_run(tmp_path / f"csvit2-seed{seed}", error_mm=70.0, seed=seed, config=shipped)
     (tmp_path / "hamer-seed0.log").write_text("first\nerror: no shards are here\n")
     text = zoo_table([tmp_path], ["csvit2", "hamer", "wilor"], Wanted(steps=100))
-    assert "2 of 2" in text
+    assert "| 2 of 2 |" in text
+    assert "| 100 | 2 |" in text, "steps and seeds"
     assert "- `hamer`: not trained: error: no shards are here." in text
     assert "- `wilor`: not trained." in text
     assert "zoo train csvit2 --size tiny --seed 0 --steps 100" in text
