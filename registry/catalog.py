@@ -174,6 +174,7 @@ probes = Slot(
         "ledger.square": "benchmarks.probes.hand:SquarePixels",
         "numeric.ties": "benchmarks.probes.numeric:Ties",
         "numeric.extremes": "benchmarks.probes.numeric:Extremes",
+        "numeric.turns": "benchmarks.probes.turns:HalfTurns",
         "numeric.precision": "benchmarks.probes.precision:Precision",
         "numeric.rotations": "benchmarks.probes.rotations:Rotations",
         "numeric.start": "benchmarks.probes.rotations:Start",

@@ -99,15 +99,30 @@ class Schedule:
                 f"Decay alone shrinks every weight by exp(-{erased:.0f}) over the budget.",
                 {"weight_decay": decay, "exponent": erased},
             )
+        yield from self._rules(config, erased)
+
+    def _rules(self, config: Mapping[str, Any], erased: float) -> Iterator[Finding]:
+        """Rates and decays of single parts; `erased` is the exponent of what has no rule."""
         for key, rule in (at(config, "optim_wrapper.paramwise_cfg.custom_keys") or {}).items():
+            path = f"optim_wrapper.paramwise_cfg.custom_keys.{key}"
             share = rule.get("lr_mult", 1.0)
             if share < 0 or share > 100:
                 yield Finding(
                     f"{self.id}/rate",
                     "error",
-                    f"optim_wrapper.paramwise_cfg.custom_keys.{key}.lr_mult",
+                    f"{path}.lr_mult",
                     f"A rate times {share:g} is no rate.",
                     {"lr_mult": share},
+                )
+            exponent = erased * share * rule.get("decay_mult", 1.0)
+            if exponent > MOST_DECAY >= erased:
+                yield Finding(
+                    f"{self.id}/decay",
+                    "warning",
+                    f"{path}.decay_mult" if "decay_mult" in rule else path,
+                    f"Decay alone shrinks every weight of {key} by exp(-{exponent:.0f}) over the "
+                    "budget.",
+                    {"decay_mult": rule.get("decay_mult", 1.0), "exponent": exponent},
                 )
 
     def _milestones(self, config: Mapping[str, Any], steps: int) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from benchmarks.probes.shape import in_fp32
 from benchmarks.subject import Subject, last_frames
 from zoo.contracts import CropView, Finding
 
-HANDS, DIRECTIONS, STEP = 2, 3, 1e-3  # the step in sizes of what is moved
+HANDS, DIRECTIONS, STEP = 2, 2, 1e-3  # the step in sizes of what is moved
 TOLERANCE = 0.2  # of the slope; rounding and kinks leave 0.02
 DROPOUT = 0.3  # so that a forgotten random state is seen whatever the recipe's dropout is
 

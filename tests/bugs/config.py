@@ -75,6 +75,12 @@ FAULTS = [
         "A decay meant to be multiplied with the square of something: weights vanish.",
     ),
     Fault(
+        "decay-that-erases-one-part",
+        with_settings("optim_wrapper.paramwise_cfg.custom_keys.pos_embedding.decay_mult=20000.0"),
+        ("config.schedule", "optim_wrapper.paramwise_cfg.custom_keys.pos_embedding"),
+        "A decay is written where its multiple is read: positions vanish and all else stays.",
+    ),
+    Fault(
         "pixels-divided-by-another-width",
         with_settings("model.losses.reprojection.crop_width=256"),
         ("config.contradictions", "model.losses.reprojection"),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.faults import Fault, override, with_config, with_model
 from zoo.contracts import ViewChange
-from zoo.geometry.rotation import rotvec_to_rotmat
+from zoo.geometry.rotation import rotmat_to_rotvec, rotvec_to_rotmat
 
 
 def robust_with_where(model: nn.Module) -> None:
@@ -35,6 +35,16 @@ def angle_by_arccos(model: nn.Module) -> None:
         between = prediction.rotmats.transpose(-1, -2) @ target.rotmats
         trace = between.diagonal(dim1=-2, dim2=-1).sum(-1)
         return torch.acos((trace - 1) / 2).mean()
+
+    override(model.losses["orientation"], forward=forward)
+
+
+def difference_of_rotvecs(model: nn.Module) -> None:
+    def forward(self: Any, original: Any, prediction: Any, mesh: Any, target: Any) -> Tensor:
+        said, true = (rotmat_to_rotvec(hand.rotmats) for hand in (prediction, target))
+        known = target.has_mano > 0
+        error = torch.where(known[:, None, None], (said - true).abs(), 0).mean((1, 2))
+        return error.sum() / known.sum().clamp(min=1)
 
     override(model.losses["orientation"], forward=forward)
 
@@ -181,6 +191,12 @@ FAULTS = [
         with_model(angle_by_arccos),
         ("numeric.ties", "model.losses.orientation"),
         "arccos has an infinite slope where both rotations agree (P-35).",
+    ),
+    Fault(
+        "difference-of-rotation-vectors",
+        with_model(difference_of_rotvecs),
+        ("numeric.turns", "model.losses.orientation"),
+        "Across a half turn, where upright wrists are, the sign of the vector turns round.",
     ),
     Fault(
         "projection-without-a-floor",
