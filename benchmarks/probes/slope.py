@@ -17,7 +17,7 @@ from benchmarks.subject import Subject, last_frames
 from zoo.contracts import CropView, Finding
 
 HANDS, DIRECTIONS, STEP = 2, 2, 1e-3  # the step in sizes of what is moved
-TOLERANCE = 0.2  # of the slope; rounding and kinks leave 0.02
+TOLERANCE = 0.3  # of the slope; rounding and kinks leave up to 0.1
 DROPOUT = 0.3  # so that a forgotten random state is seen whatever the recipe's dropout is
 
 

@@ -31,6 +31,11 @@ def validates_on_training(config: dict) -> None:
     config["data"]["val"]["shards"] = ["hands/000001.tar"]
 
 
+def decay_of_positions(config: dict) -> None:
+    rules = config["optim_wrapper"]["paramwise_cfg"]["custom_keys"]
+    rules["pos_embedding"] = {"decay_mult": 20000.0}
+
+
 FAULTS = [
     Fault(
         "misspelt-key",
@@ -76,7 +81,7 @@ FAULTS = [
     ),
     Fault(
         "decay-that-erases-one-part",
-        with_settings("optim_wrapper.paramwise_cfg.custom_keys.pos_embedding.decay_mult=20000.0"),
+        with_config(decay_of_positions),
         ("config.schedule", "optim_wrapper.paramwise_cfg.custom_keys.pos_embedding"),
         "A decay is written where its multiple is read: positions vanish and all else stays.",
     ),
