@@ -60,10 +60,13 @@ def compared(report: Report) -> Sentence:
     decisive = [c for c in report["differences"] if c.get("priority") == "P0"]
     total = len(report["differences"])
     numbers = [Number("/counts/differences", total), Number("/counts/decisive", len(decisive))]
-    text = f"Of {_plural(total, 'difference')} to {other}, {len(decisive)} "
-    text += "is one that decides" if len(decisive) == 1 else "are ones that decide"
-    text += " whether a model learns (P0)"
-    text += f": {', '.join(c['path'] for c in decisive)}." if decisive else "."
+    text = f"Of {_plural(total, 'difference')} to {other}, "
+    if not decisive:
+        text += "none is ranked as one that decides whether a model learns (P0)."
+    else:
+        text += f"{len(decisive)} "
+        text += "is one that decides" if len(decisive) == 1 else "are ones that decide"
+        text += f" whether a model learns (P0): {', '.join(c['path'] for c in decisive)}."
     return Sentence(text, tuple(numbers))
 
 
