@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Judged:
         return any(word in self.metric.name for word in _BETTER_LARGE)
 
 
-class EveryMetric:
+class EveryMetric(Protocol):
     """A law tested on every metric of the config."""
 
     id: ClassVar[str]

@@ -56,7 +56,8 @@ class HalfTurns:
         findings = []
         for name, term in losses.items():
             unknown = set(getattr(term, "needs", ())) - set(steps[0].prediction.aux)
-            if unknown or not reads_labels(term, said, mesh, known.target):
+            switched_off = getattr(term, "weight", 1.0) == 0
+            if switched_off or unknown or not reads_labels(term, said, mesh, known.target):
                 continue
             costs = costs_of(term, known, steps)
             evidence[name] = told(costs)
@@ -80,7 +81,7 @@ class HalfTurns:
                 f"one of {LARGE:g} rad costs: this loss compares the numbers of rotations "
                 "(vectors, angles, quaternions), which jump there. Compare matrices, or the angle "
                 "between them.",
-                evidence={"ratio": ratio, "priority": 0},
+                evidence={"ratio": ratio},
             )
         ]
 
