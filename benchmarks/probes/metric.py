@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Judged:
         return any(word in self.metric.name for word in _BETTER_LARGE)
 
 
-class EveryMetric(Protocol):
+class EveryMetric:
     """A law tested on every metric of the config."""
 
     id: ClassVar[str]
@@ -78,7 +78,7 @@ class EveryMetric(Protocol):
 
     def judge(self, judged: Judged) -> tuple[str, dict[str, float]]:
         """What is wrong with a metric, empty where nothing is, and its numbers."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say how it judges a metric")
 
 
 class Promise(EveryMetric):
